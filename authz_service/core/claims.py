@@ -1,0 +1,206 @@
+"""Claims of an access token (RFC 7519, RFC 9068): given their types, then held against a route."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from authz_service.core.decision import DenyReason
+from authz_service.core.errors import AccessDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from authz_service.core.jws import VerifiedPayload
+    from authz_service.core.policy import Issuer, TokenRequirement
+    from authz_service.core.strict_json import JsonObject, JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokenClaims:
+    """A verified claims set with the claims that we judge by in their proper types.
+
+    Times are NumericDates: seconds since the epoch (RFC 7519, section 2). *scopes* are in the
+    token's order; *members* holds every claim as it was sent.
+    """
+
+    issuer: str
+    audiences: tuple[str, ...]
+    expires_at: float
+    not_before: float | None
+    issued_at: float | None
+    subject: str | None
+    client_id: str | None
+    scopes: tuple[str, ...]
+    members: JsonObject = field(repr=False)
+
+    @classmethod
+    def parse(cls, payload: VerifiedPayload, issuer: Issuer) -> AccessTokenClaims:
+        """Read the claims that *payload* must and may have by *issuer*'s profile.
+
+        Raises AccessDenied: missing_claim, or malformed_claim for a claim of the wrong type.
+        """
+        members = payload.members
+        for name in ("iss", "aud", "exp", *issuer.required_claims):
+            if name not in members:
+                raise AccessDenied(DenyReason.MISSING_CLAIM)
+        _optional_string(members, "jti")
+        return cls(
+            issuer=_string(members["iss"]),
+            audiences=_audiences(members["aud"]),
+            expires_at=_numeric_date(members["exp"]),
+            not_before=_optional_numeric_date(members, "nbf"),
+            issued_at=_optional_numeric_date(members, "iat"),
+            subject=_optional_string(members, "sub"),
+            client_id=_optional_string(members, issuer.client_id_claim),
+            scopes=_scopes(members.get(issuer.scope_claim, "")),
+            members=members,
+        )
+
+
+def _string(value: JsonValue) -> str:
+    """Every string claim that we read identifies something, so an empty one is malformed."""
+    if not isinstance(value, str) or value == "":
+        raise AccessDenied(DenyReason.MALFORMED_CLAIM)
+    return value
+
+
+def _optional_string(members: JsonObject, name: str) -> str | None:
+    return _string(members[name]) if name in members else None
+
+
+def _audiences(value: JsonValue) -> tuple[str, ...]:
+    """Read `aud`: one string or an array of strings (RFC 7519, section 4.1.3)."""
+    return tuple(_string(item) for item in (value if isinstance(value, list) else [value]))
+
+
+def _scopes(value: JsonValue) -> tuple[str, ...]:
+    """Read a space-separated string (RFC 8693, section 4.2) or, as some issuers send, an array.
+
+    A space inside an item of an array would make two scopes of it further on.
+    """
+    if isinstance(value, str):
+        return tuple(scope for scope in value.split(" ") if scope)
+    if not isinstance(value, list):
+        raise AccessDenied(DenyReason.MALFORMED_CLAIM)
+    scopes = tuple(_string(item) for item in value)
+    if any(" " in scope for scope in scopes):
+        raise AccessDenied(DenyReason.MALFORMED_CLAIM)
+    return scopes
+
+
+def _numeric_date(value: JsonValue) -> float:
+    """Read a NumericDate (RFC 7519, section 2). A boolean is an int to Python, but not to JSON."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise AccessDenied(DenyReason.MALFORMED_CLAIM)
+    try:
+        seconds = float(value)
+    except OverflowError:
+        raise AccessDenied(DenyReason.MALFORMED_CLAIM) from None
+    if not math.isfinite(seconds):
+        raise AccessDenied(DenyReason.MALFORMED_CLAIM)
+    return seconds
+
+
+def _optional_numeric_date(members: JsonObject, name: str) -> float | None:
+    return _numeric_date(members[name]) if name in members else None
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedClaims:
+    """Claims that met a requirement at a moment. Only `validate` makes one."""
+
+    claims: AccessTokenClaims
+
+
+def validate(
+    claims: AccessTokenClaims,
+    requirement: TokenRequirement,
+    *,
+    issuer: Issuer,
+    variables: Mapping[str, str],
+    now: float,
+) -> ValidatedClaims:
+    """Hold *claims* against *requirement*, with the path's *variables* bound, at the time *now*.
+
+    *now* is in seconds since the epoch. That `iss` is one of *issuer*'s was settled before a key
+    was selected, and the signature covers the value that was compared.
+
+    Raises AccessDenied: expired, not_yet_valid, lifetime_too_long, wrong_audience,
+    insufficient_scope, and the reason of the first condition that does not hold.
+    """
+    _validate_times(claims, issuer, now)
+    audiences = {audience.expand(variables) for audience in requirement.audiences}
+    if audiences.isdisjoint(claims.audiences):
+        raise AccessDenied(DenyReason.WRONG_AUDIENCE)
+    _validate_scopes(claims, requirement)
+    for condition in requirement.conditions:
+        if not condition.holds(claims.members, variables):
+            raise AccessDenied(condition.reason)
+    return ValidatedClaims(claims)
+
+
+def _validate_times(claims: AccessTokenClaims, issuer: Issuer, now: float) -> None:
+    """Compare every time with the same leeway (RFC 7519, sections 4.1.4 to 4.1.6)."""
+    if claims.expires_at + issuer.leeway <= now:
+        raise AccessDenied(DenyReason.EXPIRED)
+    for starts_at in (claims.not_before, claims.issued_at):
+        if starts_at is not None and starts_at > now + issuer.leeway:
+            raise AccessDenied(DenyReason.NOT_YET_VALID)
+    if (
+        issuer.max_token_lifetime is not None
+        and claims.expires_at > now + issuer.max_token_lifetime + issuer.leeway
+    ):
+        raise AccessDenied(DenyReason.LIFETIME_TOO_LONG)
+
+
+def _validate_scopes(claims: AccessTokenClaims, requirement: TokenRequirement) -> None:
+    granted = frozenset(claims.scopes)
+    if not granted.issuperset(requirement.scopes):
+        raise AccessDenied(DenyReason.INSUFFICIENT_SCOPE)
+    if requirement.any_scope and granted.isdisjoint(requirement.any_scope):
+        raise AccessDenied(DenyReason.INSUFFICIENT_SCOPE)
+
+
+ABSENT: Final = object()
+
+_INDEX: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)  # RFC 6901, section 4
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimReference:
+    """Where a claim is: the name of a member, or a JSON Pointer (RFC 6901) for a nested one."""
+
+    text: str
+    path: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> ClaimReference:
+        """Read a claim's name, or a pointer where *text* starts with `/`.
+
+        Raises ValueError for nothing and for a `~` in a pointer that is not `~0` or `~1`.
+        """
+        if not text:
+            message = "a claim needs a name"
+            raise ValueError(message)
+        if not text.startswith("/"):
+            return cls(text, (text,))
+        if "~" in text.replace("~0", "").replace("~1", ""):
+            message = "in a JSON Pointer, write ~0 for ~ and ~1 for / (RFC 6901, section 3)"
+            raise ValueError(message)
+        tokens = text[1:].split("/")
+        return cls(text, tuple(token.replace("~1", "/").replace("~0", "~") for token in tokens))
+
+    def find(self, members: JsonObject) -> object:
+        """The claim's value in *members*, or `ABSENT`."""
+        value: JsonValue = members
+        for token in self.path:
+            if isinstance(value, dict) and token in value:
+                value = value[token]
+            elif isinstance(value, list) and _INDEX.fullmatch(token) and int(token) < len(value):
+                value = value[int(token)]
+            else:
+                return ABSENT
+        return value

@@ -1,0 +1,78 @@
+"""What the service decides: allow, or deny for one of a closed list of reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from authz_service.core.claims import AccessTokenClaims, ValidatedClaims
+    from authz_service.core.forward import UpstreamHeaders
+    from authz_service.core.policy import Issuer, Public, RouteMatch, TokenRequirement
+
+
+class DenyReason(StrEnum):
+    """Why a request was refused: for logs, metrics and metadata, never for the client.
+
+    docs/decision.md explains each; `authz_service.core.answers` says what the client gets.
+    """
+
+    NO_ROUTE = "no_route"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    AMBIGUOUS_PATH = "ambiguous_path"
+    BAD_HOST = "bad_host"
+    MISSING_TOKEN = "missing_token"
+    MALFORMED_CREDENTIALS = "malformed_credentials"
+    MALFORMED_TOKEN = "malformed_token"
+    TOKEN_TOO_LARGE = "token_too_large"
+    ALGORITHM_NOT_ALLOWED = "algorithm_not_allowed"
+    TOKEN_TYPE_NOT_ALLOWED = "token_type_not_allowed"
+    UNKNOWN_ISSUER = "unknown_issuer"
+    UNKNOWN_KEY = "unknown_key"
+    BAD_SIGNATURE = "bad_signature"
+    MALFORMED_CLAIM = "malformed_claim"
+    MISSING_CLAIM = "missing_claim"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    LIFETIME_TOO_LONG = "lifetime_too_long"
+    WRONG_AUDIENCE = "wrong_audience"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    CLAIM_MISMATCH = "claim_mismatch"
+    CONDITION_FAILED = "condition_failed"
+    CLAIMS_TOO_LARGE = "claims_too_large"
+    KEYS_UNAVAILABLE = "keys_unavailable"
+    INTERNAL_ERROR = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """The request may pass, with *headers* as the upstream is to see them.
+
+    *grant* is what earned it: a route that is public, or claims that passed every check.
+    There is no third way to make one.
+    """
+
+    match: RouteMatch
+    grant: Public | ValidatedClaims
+    headers: UpstreamHeaders
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """The request may not pass. Without further arguments: our own fault, refused all the same.
+
+    *match*, *requirement*, *issuer* and *claims* are what was established before the refusal.
+    *claims* come from a verified payload, but they have not passed all checks.
+    """
+
+    reason: DenyReason = DenyReason.INTERNAL_ERROR
+    match: RouteMatch | None = None
+    requirement: TokenRequirement | None = None
+    issuer: Issuer | None = None
+    claims: AccessTokenClaims | None = None
+    nudge: bool = False
+    """The issuer's key set lacks the token's key id; a fresher one might have it."""
+
+
+Decision = Allow | Deny

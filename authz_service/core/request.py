@@ -1,0 +1,144 @@
+"""The request as it is judged: a host and a path that can be read in one way only.
+
+An ambiguous host or path is refused here, never repaired: a repair is a guess of how the upstream
+will read it, and the upstream may guess otherwise.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from authz_service.core.decision import DenyReason
+from authz_service.core.errors import AccessDenied
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What Envoy said of a request, not yet judged.
+
+    *authority* is the `Host` field or `:authority`, *target* the `:path` with its query.
+    *headers* holds every field line as Envoy gave it, names in lower case, in no useful order.
+    """
+
+    method: str
+    authority: str
+    target: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def header_values(self, name: str) -> list[str]:
+        """Every value that the request has under *name*, which is in lower case."""
+        return [value for key, value in self.headers if key == name]
+
+
+_MAX_AUTHORITY: Final = 255 + len(":65535")  # RFC 1035, section 2.3.4, and a port
+
+_HOST: Final = re.compile(
+    r"(?P<name>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\.?(?::[0-9]{1,5})?", re.ASCII
+)
+_IPV6_HOST: Final = re.compile(r"\[(?P<address>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host name or address in its normal form: lower case, no port, no trailing dot."""
+
+    name: str
+
+    @classmethod
+    def parse(cls, authority: str) -> Host:
+        """Read the `uri-host [":" port]` of RFC 9110, section 7.2.
+
+        Raises AccessDenied (bad_host) for userinfo, a list, an empty label, a zone, nothing.
+        """
+        if len(authority) > _MAX_AUTHORITY:
+            raise AccessDenied(DenyReason.BAD_HOST)
+        if match := _HOST.fullmatch(authority):
+            return cls(match["name"].lower())
+        if match := _IPV6_HOST.fullmatch(authority):
+            try:
+                return cls(f"[{ipaddress.IPv6Address(match['address']).compressed}]")
+            except ValueError:
+                pass
+        raise AccessDenied(DenyReason.BAD_HOST)
+
+
+# Visible ASCII but for "\" and "#": what a client may write in a path, as far as we go along.
+# RFC 3986 allows less; Envoy lets more pass, and upstreams differ in what they make of it.
+_RAW_PATH: Final = re.compile(r"/[!-~]*", re.ASCII)
+_RAW_REFUSED: Final = re.compile(r"[\\#]")
+_MALFORMED_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_DECODED_REFUSED: Final = re.compile(r"[\\%]")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPath:
+    """A path, split at `/` first and then percent-decoded once, segment by segment.
+
+    *segments* leave out one trailing slash and any `;` parameters.
+    Whether `%2F` in a segment or `;` parameters are acceptable is for the matched resource to say,
+    so they are noted here and refused there.
+    """
+
+    segments: tuple[str, ...]
+    has_encoded_slash: bool = False
+    has_parameters: bool = False
+
+    @classmethod
+    def parse(cls, target: str) -> RequestPath:
+        """Read *target* up to the first `?`.
+
+        Raises AccessDenied (ambiguous_path) for all that an upstream could read differently.
+        """
+        raw_path = target.partition("?")[0]
+        if (
+            not _RAW_PATH.fullmatch(raw_path)
+            or _RAW_REFUSED.search(raw_path)
+            or _MALFORMED_ESCAPE.search(raw_path)
+        ):
+            raise AccessDenied(DenyReason.AMBIGUOUS_PATH)
+        raw_segments = raw_path[1:].split("/")
+        if raw_segments[-1] == "":  # "/products/" is "/products", and "/" has no segments
+            raw_segments.pop()
+        segments = tuple(_decode_segment(raw.partition(";")[0]) for raw in raw_segments)
+        return cls(
+            segments,
+            has_encoded_slash=any("/" in segment for segment in segments),
+            has_parameters=";" in raw_path,
+        )
+
+
+def _decode_segment(raw: str) -> str:
+    if "%" not in raw:
+        segment = raw
+    else:
+        try:
+            segment = unquote_to_bytes(raw).decode("utf-8")
+        except UnicodeDecodeError:
+            raise AccessDenied(DenyReason.AMBIGUOUS_PATH) from None
+    if not is_unambiguous_segment(segment):
+        raise AccessDenied(DenyReason.AMBIGUOUS_PATH)
+    return segment
+
+
+def is_unambiguous_segment(segment: str) -> bool:
+    """Whether no upstream can take the decoded *segment* for anything but this one segment.
+
+    A `%` might be decoded a second time, a backslash taken for `/`, a control character cut short.
+    An encoded `;` is data, but one after dots would make a server that decodes first climb up.
+    """
+    return (
+        segment != ""
+        and segment.partition(";")[0] not in {".", ".."}
+        and not _DECODED_REFUSED.search(segment)
+        and (segment.isprintable() or not has_control_character(segment))
+    )
+
+
+def has_control_character(text: str) -> bool:
+    """Whether *text* holds a character of Unicode's category Cc: C0, DEL or C1."""
+    return any(unicodedata.category(character) == "Cc" for character in text)

@@ -1,0 +1,175 @@
+"""Path patterns, and the index that finds the most specific one for a path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from urllib.parse import unquote
+
+from authz_service.core.request import is_unambiguous_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RouteT = TypeVar("RouteT")
+
+MAX_SEGMENTS: Final = 64
+
+_VARIABLE: Final = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>=\*\*)?\}", re.ASCII)
+_NOT_LITERAL: Final = re.compile(r"[{}*?#;\\]")
+_MALFORMED_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A segment that must be exactly *text*, compared after percent-decoding."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneSegment:
+    """Any one segment, bound to *name* unless that is None."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """All further segments, also none, bound to *name* unless that is None."""
+
+    name: str | None
+
+
+Segment = Literal | OneSegment | Rest
+
+
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    """A path of the policy: `/products/{id}`, `/files/**` and the like."""
+
+    text: str
+    segments: tuple[Segment, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> PathPattern:
+        """Read a pattern as docs/decision.md describes them.
+
+        Raises ValueError, saying what to write instead where that is known.
+        """
+        if not text.startswith("/"):
+            raise ValueError("a path starts with /")
+        parts = text[1:].split("/") if text != "/" else []
+        if parts and parts[-1] == "":
+            raise ValueError(f"write {text.rstrip('/') or '/'}: it matches a trailing / as well")
+        if len(parts) > MAX_SEGMENTS:
+            raise ValueError(f"a path has at most {MAX_SEGMENTS} segments")
+        segments = tuple(_parse_segment(part) for part in parts)
+        if any(isinstance(segment, Rest) for segment in segments[:-1]):
+            raise ValueError("** can only be the last segment")
+        names = [segment.name for segment in segments if not isinstance(segment, Literal)]
+        named = [name for name in names if name is not None]
+        if len(set(named)) != len(named):
+            raise ValueError("two segments of this path have the same name")
+        return cls(text, segments)
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The names that `bind` gives values to."""
+        return frozenset(
+            segment.name
+            for segment in self.segments
+            if not isinstance(segment, Literal) and segment.name is not None
+        )
+
+    @property
+    def shape(self) -> tuple[Segment, ...]:
+        """The pattern without its names: two patterns of one shape match the same paths."""
+        return tuple(
+            segment if isinstance(segment, Literal) else type(segment)(None)
+            for segment in self.segments
+        )
+
+    def bind(self, path: Sequence[str]) -> dict[str, str]:
+        """The values of the variables, for the segments of a *path* that this pattern matches."""
+        values: dict[str, str] = {}
+        for position, segment in enumerate(self.segments):
+            match segment:
+                case OneSegment(str(name)):
+                    values[name] = path[position]
+                case Rest(str(name)):
+                    values[name] = "/".join(path[position:])
+                case _:
+                    pass
+        return values
+
+
+def _parse_segment(text: str) -> Segment:
+    if text == "*":
+        return OneSegment(None)
+    if text == "**":
+        return Rest(None)
+    if variable := _VARIABLE.fullmatch(text):
+        return Rest(variable["name"]) if variable["rest"] else OneSegment(variable["name"])
+    if text == "":
+        raise ValueError("a path has no empty segment")
+    if _NOT_LITERAL.search(text):
+        raise ValueError("a segment is a name, {name}, *, ** or {name=**}, and nothing beside it")
+    if _MALFORMED_ESCAPE.search(text):
+        raise ValueError("% starts an escape of two hexadecimal digits")
+    literal = unquote(text, errors="strict")
+    if not is_unambiguous_segment(literal) or "/" in literal:
+        raise ValueError("no request matches this segment: it would be refused as ambiguous")
+    return Literal(literal)
+
+
+@dataclass(slots=True)
+class _Node(Generic[RouteT]):
+    """What the patterns with one common beginning say of the segment after it."""
+
+    literals: dict[str, _Node[RouteT]] = field(default_factory=dict)
+    one: _Node[RouteT] | None = None
+    route: RouteT | None = None
+    rest: RouteT | None = None
+
+
+class RouteIndex(Generic[RouteT]):
+    """A tree of patterns; a lookup costs the path's length, however many routes there are."""
+
+    def __init__(self) -> None:
+        """Start empty: nothing matches."""
+        self._root: _Node[RouteT] = _Node()
+
+    def add(self, pattern: PathPattern, route: RouteT) -> RouteT:
+        """Put *route* at *pattern*, or give back the one that a pattern of its shape has taken."""
+        node = self._root
+        for segment in pattern.segments:
+            match segment:
+                case Literal(text):
+                    node = node.literals.setdefault(text, _Node())
+                case OneSegment():
+                    node.one = node.one or _Node()
+                    node = node.one
+                case Rest():
+                    node.rest = node.rest or route
+                    return node.rest
+        node.route = node.route or route
+        return node.route
+
+    def find(self, path: Sequence[str]) -> RouteT | None:
+        """The route of the most specific pattern that matches the segments of *path*.
+
+        Segment by segment from the left: a literal, then one segment, then the rest; where a
+        choice leads nowhere, the next one is tried. No node is visited twice.
+        """
+        return _find(self._root, path, 0)
+
+
+def _find(node: _Node[RouteT], path: Sequence[str], position: int) -> RouteT | None:
+    if position == len(path):
+        return node.route or node.rest
+    for child in (node.literals.get(path[position]), node.one):
+        if child is not None and (route := _find(child, path, position + 1)) is not None:
+            return route
+    return node.rest

@@ -1,0 +1,6 @@
+"""The policy file: read with positions, checked as a whole, compiled to `core.policy.Policy`."""
+
+from authz_service.policy.loader import load_policy
+from authz_service.policy.problems import PolicyError, Position, Problem
+
+__all__ = ["PolicyError", "Position", "Problem", "load_policy"]

@@ -1,0 +1,341 @@
+"""From the models of all files to one `core.policy.Policy`: names resolved, defaults put in."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from authz_service.core.conditions import ClaimCondition
+from authz_service.core.errors import IssuerError
+from authz_service.core.forward import ForwardRules
+from authz_service.core.hosts import HostIndex
+from authz_service.core.jwks import parse_jwk_set
+from authz_service.core.policy import (
+    Issuer,
+    Policy,
+    Public,
+    RemoteKeys,
+    Requirement,
+    Route,
+    TokenRequirement,
+    TokenTypes,
+)
+from authz_service.core.refresh import RefreshSettings
+from authz_service.core.routes import RouteIndex
+from authz_service.core.templates import Template
+from authz_service.policy.presets import PRESETS
+from authz_service.policy.problems import PolicyError, Position, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from urllib.parse import SplitResult
+
+    from authz_service.core.hosts import HostPattern
+    from authz_service.core.jwks import KeySet
+    from authz_service.core.routes import PathPattern
+    from authz_service.policy.document import Document, ValuePath
+    from authz_service.policy.schema import (
+        ForwardFields,
+        IssuerFields,
+        PolicyFields,
+        RequirementFields,
+        ResourceFields,
+        RouteFields,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySource:
+    """One file: where its values stand, and what they are."""
+
+    document: Document
+    fields: PolicyFields
+
+
+def compile_policy(
+    sources: Iterable[PolicySource],
+    read_beside: Callable[[str, str], bytes],
+    *,
+    whole: bool = True,
+) -> Policy:
+    """Merge *sources* into one policy.
+
+    *read_beside* reads a file that a policy file names (first the policy file, then the name in
+    it); it raises OSError. Where the sources are not the *whole* policy, because something was
+    left out for its mistakes, what they seem to lack is not complained of.
+    Raises PolicyError with every problem of every source.
+    """
+    return _Compiler(read_beside, whole).compile(tuple(sources))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A value in a document; `/` goes further in."""
+
+    document: Document
+    path: ValuePath = ()
+
+    def __truediv__(self, step: str | int) -> _Place:
+        return _Place(self.document, (*self.path, step))
+
+    @property
+    def position(self) -> Position:
+        return self.document.position(self.path)
+
+
+@dataclass(slots=True)
+class _Compiler:
+    """What has been compiled so far, and every problem that came up."""
+
+    read_beside: Callable[[str, str], bytes]
+    whole: bool
+    problems: list[Problem] = field(default_factory=list)
+    issuers: dict[str, Issuer] = field(default_factory=dict)
+    issuer_positions: dict[str, Position] = field(default_factory=dict)
+    identifiers: dict[str, Position] = field(default_factory=dict)
+    resources: dict[str, Position] = field(default_factory=dict)
+    hosts: dict[HostPattern, RouteIndex[Route]] = field(default_factory=dict)
+    route_positions: dict[int, Position] = field(default_factory=dict)
+
+    def compile(self, sources: tuple[PolicySource, ...]) -> Policy:
+        places = [(_Place(source.document), source.fields) for source in sources]
+        for place, fields in places:
+            for number, issuer in enumerate(fields.issuers):
+                self._add_issuer(issuer, place / "issuers" / number)
+        for place, fields in places:
+            for number, resource in enumerate(fields.resources):
+                self._add_resource(resource, place / "resources" / number)
+        forward = self._forward(places)
+        if self.problems:
+            raise PolicyError(self.problems)
+        return Policy(
+            tuple(self.issuers.values()), HostIndex(MappingProxyType(self.hosts)), forward
+        )
+
+    def _problem(self, place: _Place, message: str) -> None:
+        self.problems.append(Problem(place.position, message))
+
+    # Issuers
+
+    def _add_issuer(self, fields: IssuerFields, place: _Place) -> None:
+        identifiers = tuple(fields.issuer)
+        name = fields.name or _hostname(identifiers[0]) or identifiers[0]
+        if name in self.issuers:
+            first = self.issuer_positions[name]
+            self._problem(place, f'an issuer is named "{name}" already, at {first}: give it a name')
+        for identifier in identifiers:
+            if identifier in self.identifiers:
+                first = self.identifiers[identifier]
+                self._problem(place / "issuer", f'"{identifier}" is an issuer already, at {first}')
+            self.identifiers[identifier] = (place / "issuer").position
+        self.issuer_positions[name] = place.position
+        keys = self._keys(fields, identifiers[0], place)
+        preset = PRESETS[fields.preset]
+        token_types = _given(fields.token_types, preset.token_types)
+        self.issuers[name] = Issuer(
+            name=name,
+            identifiers=identifiers,
+            algorithms=frozenset(_given(fields.algorithms, preset.algorithms)),
+            token_types=TokenTypes.of(
+                *(typ for typ in token_types if typ != "absent"), absent="absent" in token_types
+            ),
+            required_claims=tuple(_given(fields.required_claims, preset.required_claims)),
+            scope_claim=fields.scope_claim or preset.scope_claim,
+            client_id_claim=fields.client_id_claim or preset.client_id_claim,
+            leeway=fields.leeway,
+            max_token_lifetime=fields.max_token_lifetime,
+            keys=keys,
+        )
+
+    def _keys(self, fields: IssuerFields, identifier: str, place: _Place) -> RemoteKeys | KeySet:
+        if fields.jwks_file is not None:
+            if fields.jwks_uri is not None:
+                self._problem(place / "jwks_file", "write jwks_uri or jwks_file, not both")
+            return self._static_keys(fields.jwks_file, place / "jwks_file")
+        if fields.jwks_uri is not None:
+            self._check_url(fields.jwks_uri, fields, place / "jwks_uri")
+        else:
+            self._check_url(identifier, fields, place / "issuer")
+        refresh = fields.refresh
+        settings = RefreshSettings(
+            refresh.interval, refresh.cooldown, refresh.timeout, refresh.max_stale
+        )
+        return RemoteKeys(fields.jwks_uri, fields.allow_http, settings)
+
+    def _static_keys(self, name: str, place: _Place) -> RemoteKeys | KeySet:
+        try:
+            return parse_jwk_set(self.read_beside(place.document.file, name))
+        except OSError as error:
+            self._problem(place, f"the file {name} cannot be read: {error.strerror or error}")
+        except IssuerError as error:
+            self._problem(place, f"{name}: {error.message}")
+        return RemoteKeys()  # never used: a problem was noted
+
+    def _check_url(self, url: str, fields: IssuerFields, place: _Place) -> None:
+        """Keys must come from where they are said to: over TLS, or without leaving the machine."""
+        parts = _split(url)
+        if parts is None or not parts.hostname or parts.scheme not in {"https", "http"}:
+            self._problem(place, f"{place.path[-1]}: write an https:// URL, or add a jwks_file")
+        elif parts.username is not None or parts.query or parts.fragment:
+            self._problem(place, f"{place.path[-1]}: a URL without user, query and fragment")
+        elif parts.scheme == "http" and not fields.allow_http and not _is_loopback(parts.hostname):
+            self._problem(
+                place, "http:// is for loopback only: write https://, or allow_http: true"
+            )
+
+    # Resources
+
+    def _add_resource(self, fields: ResourceFields, place: _Place) -> None:
+        name = fields.name or fields.audience[0].text
+        if name in self.resources:
+            first = self.resources[name]
+            self._problem(place, f'a resource is named "{name}" already, at {first}')
+        self.resources[name] = place.position
+        issuers = self._issuers_of(fields, place)
+        for number, route_fields in enumerate(fields.routes):
+            route_place = place / "routes" / number
+            route = self._route(name, fields, issuers, route_fields, route_place)
+            self._add_route(route, fields.hosts, route_place / "path")
+
+    def _issuers_of(self, fields: ResourceFields, place: _Place) -> Mapping[str, Issuer]:
+        chosen = list(self.issuers.values())
+        if fields.issuers is not None:
+            for number, name in enumerate(fields.issuers):
+                if name not in self.issuers and (self.whole or self.issuers):
+                    known = ", ".join(self.issuers) or "none"
+                    self._problem(
+                        place / "issuers" / number, f'no issuer is named "{name}": there is {known}'
+                    )
+            chosen = [self.issuers[name] for name in fields.issuers if name in self.issuers]
+        return MappingProxyType(
+            {identifier: issuer for issuer in chosen for identifier in issuer.identifiers}
+        )
+
+    def _route(
+        self,
+        resource_name: str,
+        resource: ResourceFields,
+        issuers: Mapping[str, Issuer],
+        fields: RouteFields,
+        place: _Place,
+    ) -> Route:
+        methods: dict[str, Requirement] = {}
+        for method, requirement in fields.methods.items():
+            methods[method] = self._requirement(
+                requirement,
+                requirement.audience or fields.audience or resource.audience,
+                issuers,
+                fields.path,
+                place / "methods" / method,
+            )
+        return Route(
+            resource=resource_name,
+            pattern=fields.path,
+            other_methods=methods.pop("*", None),
+            methods=MappingProxyType(methods),
+            keep_encoded_slash=resource.encoded_slash == "keep",
+            keep_path_parameters=resource.path_parameters == "keep",
+        )
+
+    def _requirement(
+        self,
+        fields: RequirementFields,
+        audiences: list[Template],
+        issuers: Mapping[str, Issuer],
+        pattern: PathPattern,
+        place: _Place,
+    ) -> Requirement:
+        if fields.public:
+            return Public()
+        if not issuers and self.whole:
+            self._problem(place, "a token is needed here, and there are no issuers: add one")
+        for audience in audiences:
+            self._check_variables(audience, pattern, place / "audience")
+        return TokenRequirement(
+            issuers=issuers,
+            audiences=tuple(audiences),
+            scopes=tuple(fields.scopes),
+            any_scope=tuple(fields.any_scope or ()),
+            conditions=tuple(self._conditions(fields, pattern, place / "claims")),
+        )
+
+    def _conditions(
+        self, fields: RequirementFields, pattern: PathPattern, place: _Place
+    ) -> Iterable[ClaimCondition]:
+        for claim, value in fields.claims.items():
+            here = place / claim.text
+            if (value.any_of is None) == (value.present is None):
+                self._problem(here, "write either any_of or present: true")
+            for expected in value.any_of or ():
+                if isinstance(expected, Template):
+                    self._check_variables(expected, pattern, here)
+            yield ClaimCondition(claim, None if value.any_of is None else tuple(value.any_of))
+
+    def _check_variables(self, template: Template, pattern: PathPattern, place: _Place) -> None:
+        for name in sorted(template.variables - pattern.variables):
+            self._problem(place, f'the path {pattern.text} has no {{{name}}}: "{template.text}"')
+
+    def _add_route(self, route: Route, hosts: list[HostPattern], place: _Place) -> None:
+        for host in dict.fromkeys(hosts):
+            index = self.hosts.setdefault(host, RouteIndex())
+            holder = index.add(route.pattern, route)
+            if holder is not route:
+                first = self.route_positions[id(holder)]
+                self._problem(
+                    place,
+                    f"{route.pattern.text} is the same path as {holder.pattern.text} at {first},"
+                    f" for the host {host}: put the methods into one route",
+                )
+        self.route_positions[id(route)] = place.position
+
+    # Forward
+
+    def _forward(self, places: list[tuple[_Place, PolicyFields]]) -> ForwardRules:
+        given = [
+            (place / "forward", fields.forward)
+            for place, fields in places
+            if fields.forward is not None
+        ]
+        for place, _fields in given[1:]:
+            self._problem(place, f"forward is written already, at {given[0][0].position}")
+        return _forward_rules(given[0][1]) if given else ForwardRules()
+
+
+def _forward_rules(fields: ForwardFields) -> ForwardRules:
+    default = ForwardRules()
+    return ForwardRules(
+        headers=default.headers if fields.headers is None else tuple(fields.headers.items()),
+        keep_authorization=fields.authorization == "keep",
+        strip=default.strip if fields.strip is None else tuple(fields.strip),
+        claims_header=fields.claims_header,
+    )
+
+
+def _given(value: list[str] | None, default: tuple[str, ...]) -> Iterable[str]:
+    return default if value is None else value
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    return parts if url.isascii() and url.isprintable() and " " not in url else None
+
+
+def _hostname(url: str) -> str | None:
+    parts = _split(url)
+    return parts.hostname if parts is not None else None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

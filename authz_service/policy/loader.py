@@ -1,0 +1,112 @@
+"""Policy files from disk: which files there are, and what they hold together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from authz_service.policy.compiler import PolicySource, compile_policy
+from authz_service.policy.document import MAX_FILE_BYTES, read_document
+from authz_service.policy.problems import PolicyError, Position, Problem
+from authz_service.policy.validate import validate_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from authz_service.core.policy import Policy
+    from authz_service.policy.document import Document
+
+_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+
+
+def load_policy(paths: Iterable[Path], *, environment: Mapping[str, str]) -> Policy:
+    """Read the policy that *paths*, files or directories, make together.
+
+    `${NAME}` in the files is replaced from *environment*.
+    Raises PolicyError with every problem of every file.
+    """
+    problems: list[Problem] = []
+    documents: list[Document] = []
+    for file in dict.fromkeys(_files(paths, problems)):
+        try:
+            documents.append(read_document(str(file), _text(file), environment))
+        except PolicyError as error:
+            problems += error.problems
+    whole = not problems
+    sources: list[PolicySource] = []
+    key_files = set(_key_files(documents))
+    for document in documents:
+        if Path(document.file).resolve() in key_files:
+            continue
+        validated = validate_document(document)
+        problems += (*document.problems, *validated.problems)
+        whole = whole and validated.whole
+        if validated.fields is not None:
+            sources.append(PolicySource(document, validated.fields))
+    try:
+        policy = compile_policy(sources, _read_beside, whole=whole)
+    except PolicyError as error:
+        problems += error.problems
+    if problems:
+        raise PolicyError(problems)
+    return policy
+
+
+def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        try:
+            files = sorted(
+                entry
+                for entry in path.iterdir()
+                if entry.suffix in _SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+            )
+        except OSError as error:
+            problems.append(_unreadable(path, error))
+            continue
+        if not files:
+            problems.append(Problem(Position(str(path)), "no *.yaml, *.yml or *.json in here"))
+        yield from files
+
+
+def _text(file: Path) -> str:
+    try:
+        octets = _read(file)
+    except OSError as error:
+        raise PolicyError([_unreadable(file, error)]) from None
+    if len(octets) > MAX_FILE_BYTES:
+        message = f"a policy file has at most {MAX_FILE_BYTES // 2**20} MiB"
+        raise PolicyError([Problem(Position(str(file)), message)])
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        column = error.start - octets.rfind(b"\n", 0, error.start)
+        position = Position(str(file), line, column)
+        raise PolicyError([Problem(position, "the file is not UTF-8")]) from None
+
+
+def _read(file: Path) -> bytes:
+    """At most one byte more than a file may have."""
+    with file.open("rb") as stream:
+        return stream.read(MAX_FILE_BYTES + 1)
+
+
+def _unreadable(path: Path, error: OSError) -> Problem:
+    return Problem(Position(str(path)), f"cannot be read: {error.strerror or error}")
+
+
+def _read_beside(policy_file: str, name: str) -> bytes:
+    return _read(Path(policy_file).parent / name)
+
+
+def _key_files(documents: Iterable[Document]) -> Iterator[Path]:
+    """Files that an issuer names as its key set: in the same directory, they are no policies."""
+    for document in documents:
+        issuers = document.value.get("issuers") if isinstance(document.value, dict) else None
+        for issuer in issuers if isinstance(issuers, list) else ():
+            name = issuer.get("jwks_file") if isinstance(issuer, dict) else None
+            if isinstance(name, str):
+                yield (Path(document.file).parent / name).resolve()

@@ -1,0 +1,149 @@
+"""From the plain value of a file to its model, with every mistake in words of ours.
+
+A file with mistakes is cut down to what is left without them, so that the compiler can look at the
+rest and all that is wrong is told at once. Such a file never becomes a policy.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from authz_service.policy.problems import Problem
+from authz_service.policy.schema import PolicyFields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+    from authz_service.policy.document import Document, Value, ValuePath
+
+_EXPECTED: Final[Mapping[str, str]] = {
+    "string_type": "write a string (in quotes, where it looks like a number)",
+    "string_too_short": "write a string that is not empty",
+    "list_type": "write a list: [a, b]",
+    "too_short": "write at least one",
+    "dict_type": "write a mapping: name: value",
+    "model_type": "write a mapping: name: value",
+    "bool_type": "write true or false",
+    "greater_than": "write a duration above zero",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedDocument:
+    """What is well-formed of a document, and what is wrong with the rest.
+
+    *fields* is None where nothing could be kept; *whole* says that no entry had to be left out.
+    """
+
+    fields: PolicyFields | None
+    problems: tuple[Problem, ...] = ()
+    whole: bool = True
+
+
+def validate_document(document: Document) -> ValidatedDocument:
+    """Check the shape of *document*, apart from what its own problems say already."""
+    try:
+        return ValidatedDocument(PolicyFields.model_validate(document.value))
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+        problems = tuple(_problem(document, error) for error in errors)
+        return ValidatedDocument(_validate_remains(document.value, errors), problems, whole=False)
+
+
+def _validate_remains(value: Value, errors: list[ErrorDetails]) -> PolicyFields | None:
+    """Take out what *errors* complain of until nothing is wrong with what is left of *value*."""
+    remains = copy.deepcopy(value)
+    while isinstance(remains, dict):
+        places = {_existing(remains, error["loc"]) for error in errors} - {(), ("version",)}
+        for place in sorted(places, key=_order, reverse=True):
+            if not any(place[:length] in places for length in range(len(place))):
+                _take_out(remains, place)
+        remains["version"] = 1
+        try:
+            return PolicyFields.model_validate(remains)
+        except ValidationError as invalid:
+            errors = invalid.errors(include_url=False)
+        if not places:
+            break
+    return None
+
+
+def _existing(value: Value, path: ValuePath) -> ValuePath:
+    """The part of *path* that leads to a value; steps that *value* does not have are left out."""
+    existing: ValuePath = ()
+    for step in path:
+        inner = _members(value)
+        if step in inner:
+            existing, value = (*existing, step), inner[step]
+    return existing
+
+
+def _members(value: Value) -> dict[str | int, Value]:
+    """What is directly in *value*, by key or index."""
+    if isinstance(value, dict):
+        return dict(value.items())
+    return dict(enumerate(value)) if isinstance(value, list) else {}
+
+
+def _order(path: ValuePath) -> list[tuple[bool, int | str]]:
+    """Later entries of a list last, so that, from the end, taking one out moves no other."""
+    return [(isinstance(step, str), step) for step in path]
+
+
+def _take_out(value: Any, path: ValuePath) -> None:  # noqa: ANN401 - whatever the file holds
+    for step in path[:-1]:
+        value = value[step]
+    del value[path[-1]]
+
+
+def _problem(document: Document, error: ErrorDetails) -> Problem:
+    at_key = error["type"] == "extra_forbidden" or "[key]" in error["loc"]
+    path = tuple(step for step in error["loc"] if step != "[key]")
+    return Problem(document.position(path, key=at_key), _message(error, path))
+
+
+def _message(error: ErrorDetails, path: tuple[int | str, ...]) -> str:
+    kind = error["type"]
+    name = next((step for step in reversed(path) if isinstance(step, str)), "policy")
+    if kind == "extra_forbidden":
+        return f'unknown field "{name}"{_suggestion(name, path)}'
+    if kind == "missing":
+        return f'the field "{name}" is missing'
+    if kind == "literal_error":
+        return f"{name}: write {error['ctx']['expected']}"
+    if kind == "value_error":
+        return f"{name}: {error['ctx']['error']}"
+    return f"{name}: {_EXPECTED.get(kind, error['msg'])}"
+
+
+def _suggestion(name: str, path: tuple[int | str, ...]) -> str:
+    """The field that was probably meant, among those of the mapping that *path* leads to."""
+    fields = _fields_at(path[:-1])
+    near = difflib.get_close_matches(name, fields, n=1)
+    return f': did you mean "{near[0]}"?' if near else f": write one of {', '.join(sorted(fields))}"
+
+
+def _fields_at(path: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = PolicyFields
+    for step in path:
+        if isinstance(step, str) and step in model.model_fields:
+            model = _model_in(model.model_fields[step].annotation) or model
+    hidden = {"public"}  # has a form of its own
+    return [field for field in model.model_fields if field not in hidden]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
+    """The model that *annotation* is or contains: in a list, a dict, an option."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if (model := _model_in(argument)) is not None:
+            return model
+    return None
