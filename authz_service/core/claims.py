@@ -113,6 +113,7 @@ class ValidatedClaims:
     """Claims that met a requirement at a moment. Only `validate` makes one."""
 
     claims: AccessTokenClaims
+    issuer: Issuer
 
 
 def validate(
@@ -139,7 +140,7 @@ def validate(
     for condition in requirement.conditions:
         if not condition.holds(claims.members, variables):
             raise AccessDenied(condition.reason)
-    return ValidatedClaims(claims)
+    return ValidatedClaims(claims, issuer)
 
 
 def _validate_times(claims: AccessTokenClaims, issuer: Issuer, now: float) -> None:

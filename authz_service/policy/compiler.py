@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from authz_service.core.conditions import ClaimCondition
 from authz_service.core.errors import IssuerError
@@ -26,12 +24,12 @@ from authz_service.core.policy import (
 from authz_service.core.refresh import RefreshSettings
 from authz_service.core.routes import RouteIndex
 from authz_service.core.templates import Template
+from authz_service.core.urls import split_url, url_fault
 from authz_service.policy.presets import PRESETS
 from authz_service.policy.problems import PolicyError, Position, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from urllib.parse import SplitResult
 
     from authz_service.core.hosts import HostPattern
     from authz_service.core.jwks import KeySet
@@ -159,6 +157,8 @@ class _Compiler:
             self._check_url(fields.jwks_uri, fields, place / "jwks_uri")
         else:
             self._check_url(identifier, fields, place / "issuer")
+            if "?" in identifier:
+                self._problem(place / "issuer", "an issuer has no query (RFC 8414, section 2)")
         refresh = fields.refresh
         settings = RefreshSettings(
             refresh.interval, refresh.cooldown, refresh.timeout, refresh.max_stale
@@ -175,16 +175,9 @@ class _Compiler:
         return RemoteKeys()  # never used: a problem was noted
 
     def _check_url(self, url: str, fields: IssuerFields, place: _Place) -> None:
-        """Keys must come from where they are said to: over TLS, or without leaving the machine."""
-        parts = _split(url)
-        if parts is None or not parts.hostname or parts.scheme not in {"https", "http"}:
-            self._problem(place, f"{place.path[-1]}: write an https:// URL, or add a jwks_file")
-        elif parts.username is not None or parts.query or parts.fragment:
-            self._problem(place, f"{place.path[-1]}: a URL without user, query and fragment")
-        elif parts.scheme == "http" and not fields.allow_http and not _is_loopback(parts.hostname):
-            self._problem(
-                place, "http:// is for loopback only: write https://, or allow_http: true"
-            )
+        fault = url_fault(url, allow_http=fields.allow_http)
+        if fault is not None:
+            self._problem(place, f"{place.path[-1]}: {fault}")
 
     # Resources
 
@@ -318,24 +311,6 @@ def _given(value: list[str] | None, default: tuple[str, ...]) -> Iterable[str]:
     return default if value is None else value
 
 
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number
-    except ValueError:
-        return None
-    return parts if url.isascii() and url.isprintable() and " " not in url else None
-
-
 def _hostname(url: str) -> str | None:
-    parts = _split(url)
+    parts = split_url(url)
     return parts.hostname if parts is not None else None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

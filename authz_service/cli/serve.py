@@ -1,0 +1,100 @@
+"""`authz-service serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from authz_service.policy import PolicyError
+from authz_service.server.listen import ListenError, TcpAddress, UnixAddress, parse_address
+from authz_service.server.service import ServeSettings, serve
+from authz_service.telemetry import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+_BAD_CONFIGURATION = 2
+
+
+def _listen_address(
+    _context: click.Context, _parameter: click.Parameter, value: str
+) -> TcpAddress | UnixAddress:
+    try:
+        return parse_address(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _admin_address(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> TcpAddress | None:
+    if value == "off":
+        return None
+    address = _listen_address(context, parameter, value)
+    if isinstance(address, UnixAddress):
+        raise click.BadParameter("write HOST:PORT, [::]:PORT or off")
+    return address
+
+
+@click.command("serve")
+@click.option(
+    "--policy", multiple=True, required=True, envvar="AUTHZ_POLICY", metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Policy file, or a directory of them. May be given more than once.",
+)  # fmt: skip
+@click.option(
+    "--listen", default="127.0.0.1:9191", envvar="AUTHZ_LISTEN", show_default=True,
+    show_envvar=True, metavar="ADDRESS", callback=_listen_address,
+    help="Where Envoy asks, over gRPC: HOST:PORT, [::]:PORT or unix:/path.",
+)  # fmt: skip
+@click.option(
+    "--admin", default="127.0.0.1:9192", envvar="AUTHZ_ADMIN", show_default=True,
+    show_envvar=True, metavar="ADDRESS", callback=_admin_address,
+    help="Where /livez, /readyz and /metrics are, over HTTP, or off.",
+)  # fmt: skip
+@click.option(
+    "--log-format", default="json", envvar="AUTHZ_LOG_FORMAT", show_default=True,
+    show_envvar=True, type=click.Choice(logs.FORMATS),
+)  # fmt: skip
+@click.option(
+    "--log-level", default="info", envvar="AUTHZ_LOG_LEVEL", show_default=True,
+    show_envvar=True, type=click.Choice(logs.LEVELS),
+)  # fmt: skip
+def command(
+    policy: tuple[Path, ...],
+    listen: TcpAddress | UnixAddress,
+    admin: TcpAddress | None,
+    log_format: str,
+    log_level: str,
+) -> None:
+    """Run the service until SIGTERM or SIGINT.
+
+    Example: authz-service serve --policy policy.yaml
+    """
+    logs.configure(log_format=log_format, level=log_level)
+    try:
+        _run(serve(ServeSettings(policy, listen, admin)))
+    except PolicyError as error:
+        _refuse(*(str(problem) for problem in error.problems))
+    except ListenError as error:
+        _refuse(f"authz-service: {error}")
+
+
+def _run(service: Coroutine[None, None, None]) -> None:
+    """Run *service* on uvloop, or on asyncio's own loop where there is none."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        asyncio.run(service)
+    else:
+        uvloop.run(service)
+
+
+def _refuse(*lines: str) -> NoReturn:
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(_BAD_CONFIGURATION)

@@ -1,0 +1,166 @@
+"""The `Authorization` service: one Check in, one decision out, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
+    CheckRequest,
+    CheckResponse,
+)
+from authz_service.core.authorize import authorize
+from authz_service.core.decision import Decision, Deny
+from authz_service.core.request import HttpRequest
+from authz_service.ext_authz.convert import INTERNAL_ERROR, to_check_response, to_http_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from authz_service.core.jwks import KeySet
+    from authz_service.core.policy import Policy
+
+SERVICE_NAME: Final = "envoy.service.auth.v3.Authorization"
+MAX_KEY_WAIT: Final = 2.0
+"""Seconds that a Check waits for keys at the most, whatever its deadline."""
+
+_ANSWERING_TIME: Final = 0.05  # seconds of the caller's deadline that are kept for the answer
+
+_log = structlog.get_logger(__name__)
+
+
+class Keys(Protocol):
+    """The current key sets, and a way to ask for fresher ones; see keys.refresher.Refresher."""
+
+    @property
+    def key_sets(self) -> Mapping[str, KeySet]:
+        """The usable key set of each issuer that has one."""
+
+    def nudge(self, issuer: str) -> asyncio.Future[None] | None:
+        """The end of the fetch that is under way or starts now, None where none does."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedCheck:
+    """One Check after its answer was made, for logs and metrics. *seconds* is what it took."""
+
+    request: HttpRequest
+    decision: Decision
+    seconds: float
+
+
+class AuthorizationServicer:
+    """Answers Checks from the current policy and keys.
+
+    Refusals are denied responses, also where something went wrong in here: a gRPC error would let
+    Envoy's `failure_mode_allow` decide, and a denied response never does.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        keys: Keys,
+        observe: Callable[[DecidedCheck], None],
+        *,
+        clock: Callable[[], float] = time.time,
+        max_key_wait: float = MAX_KEY_WAIT,
+    ) -> None:
+        """Serve *policy* with *keys*; *observe* is told of every decision.
+
+        *clock* gives seconds since the epoch, *max_key_wait* bounds the wait for a fresher key set.
+        """
+        self._policy = policy
+        self._keys = keys
+        self._observe = observe
+        self._clock = clock
+        self._max_key_wait = max_key_wait
+
+    async def check(
+        self, message: CheckRequest | None, context: grpc.aio.ServicerContext[object, object]
+    ) -> CheckResponse:
+        """Answer one Check; *message* is None where its bytes were no CheckRequest."""
+        started = time.perf_counter()
+        request = HttpRequest("", "", "")
+        decision: Decision = Deny()
+        response = INTERNAL_ERROR
+        try:
+            request = to_http_request(message or CheckRequest())
+            decided = await self._decide(request, context.time_remaining())
+            response = to_check_response(decided)
+            decision = decided
+        except Exception as error:  # noqa: BLE001 - nothing may turn into a gRPC error or an allow
+            _log_bug("check_failed", error)
+        try:
+            self._observe(DecidedCheck(request, decision, time.perf_counter() - started))
+        except Exception as error:  # noqa: BLE001 - what is told must not change what was decided
+            _log_bug("observer_failed", error)
+        return response
+
+    async def _decide(self, request: HttpRequest, time_remaining: float | None) -> Decision:
+        key_sets = self._keys.key_sets
+        decision = self._decide_with(request, key_sets)
+        if not (isinstance(decision, Deny) and decision.nudge and decision.issuer is not None):
+            return decision
+        if self._keys.key_sets is key_sets:
+            fetch = self._keys.nudge(decision.issuer.name)
+            if fetch is None or not await self._wait(fetch, time_remaining):
+                return decision
+        return self._decide_with(request, self._keys.key_sets)
+
+    def _decide_with(self, request: HttpRequest, key_sets: Mapping[str, KeySet]) -> Decision:
+        return authorize(request, policy=self._policy, keys=key_sets, now=self._clock())
+
+    async def _wait(self, fetch: asyncio.Future[None], time_remaining: float | None) -> bool:
+        """Whether *fetch* ended while there was time; it goes on for the others either way."""
+        seconds = self._max_key_wait
+        if time_remaining is not None:
+            seconds = min(seconds, time_remaining - _ANSWERING_TIME)
+        if seconds <= 0:
+            return False
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(fetch)
+        except TimeoutError:
+            return False
+        return True
+
+
+def _log_bug(event: str, error: Exception) -> None:
+    """Log where *error* came from, without its message, which may hold what somebody sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    _log.error(
+        event,
+        error=type(error).__name__,
+        where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    )
+
+
+def generic_handler(
+    servicer: AuthorizationServicer,
+) -> grpc.GenericRpcHandler[CheckRequest | None, CheckResponse]:
+    """Register *servicer* under the API's name."""
+    return grpc.method_handlers_generic_handler(
+        SERVICE_NAME,
+        {
+            "Check": grpc.unary_unary_rpc_method_handler(
+                servicer.check,
+                request_deserializer=_parse,
+                response_serializer=CheckResponse.SerializeToString,
+            )
+        },
+    )
+
+
+def _parse(octets: bytes) -> CheckRequest | None:
+    """Bytes that are no CheckRequest become None: gRPC would answer an exception with an error."""
+    try:
+        return CheckRequest.FromString(octets)
+    except DecodeError:
+        return None

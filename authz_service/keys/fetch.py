@@ -1,0 +1,127 @@
+"""One bounded GET: for metadata and key sets, from servers that may be down, slow or hostile."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import aiohttp
+
+from authz_service.core.errors import IssuerError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+MAX_DOCUMENT_BYTES: Final = 1024 * 1024
+
+_OK: Final = 200
+_NOT_MODIFIED: Final = 304
+_CHUNK_BYTES: Final = 64 * 1024
+_GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
+_MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A document, or None where it *etag* says that it has not changed (RFC 9110, 15.4.5).
+
+    *max_age* is what `Cache-Control` states, in seconds.
+    """
+
+    document: bytes | None
+    etag: str | None = None
+    max_age: float | None = None
+
+
+class Fetcher(Protocol):
+    """Something that gets a document by its URL."""
+
+    async def get(self, url: str, *, within: float, etag: str | None = None) -> Fetched:
+        """Get *url* in *within* seconds at the most, or learn that it still has *etag*.
+
+        Raises IssuerError.
+        """
+
+
+class HttpFetcher:
+    """Fetches over HTTP as a security decision asks for.
+
+    No redirects: they would let one server hand our trust to another. No proxy, netrc or cookies
+    from the environment. The time, and the size before and after decompression, are bounded.
+    """
+
+    def __init__(self) -> None:
+        """Open nothing yet; needs a running event loop."""
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,  # its expansion is not bounded
+            connector=aiohttp.TCPConnector(force_close=True, limit_per_host=1),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"accept": "application/json", "accept-encoding": "identity"},
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close what connections there are."""
+        await self._session.close()
+
+    async def get(self, url: str, *, within: float, etag: str | None = None) -> Fetched:
+        """Get *url*; see Fetcher."""
+        try:
+            async with self._session.get(
+                url,
+                allow_redirects=False,
+                headers={} if etag is None else {"if-none-match": etag},
+                timeout=aiohttp.ClientTimeout(total=within),
+            ) as response:
+                return await _read(response, conditional=etag is not None)
+        except TimeoutError:
+            raise IssuerError("no answer in time", url=url) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise IssuerError("no answer", url=url, error=type(error).__name__) from None
+
+
+async def _read(response: aiohttp.ClientResponse, *, conditional: bool) -> Fetched:
+    url = str(response.url)
+    etag = response.headers.get("etag")
+    age = _MAX_AGE.search(response.headers.get("cache-control", ""))
+    max_age = float(age[1]) if age else None
+    if conditional and response.status == _NOT_MODIFIED:
+        return Fetched(None, etag, max_age)
+    if response.status != _OK:
+        raise IssuerError("the answer is not 200", url=url, status=response.status)
+    octets = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        octets += chunk
+        if len(octets) > MAX_DOCUMENT_BYTES:
+            raise IssuerError("the answer is too large", url=url, at_most=MAX_DOCUMENT_BYTES)
+    encoding = response.headers.get("content-encoding", "identity").lower()
+    return Fetched(_decoded(bytes(octets), encoding, url), etag, max_age)
+
+
+def _decoded(octets: bytes, encoding: str, url: str) -> bytes:
+    """Undo the content coding that some servers apply though they were asked not to."""
+    if encoding == "identity":
+        return octets
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise IssuerError("the answer has a content coding that was not asked for", url=url)
+    try:
+        decoded = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(octets, MAX_DOCUMENT_BYTES + 1)
+    except zlib.error:
+        raise IssuerError("the answer's content coding is broken", url=url) from None
+    if len(decoded) > MAX_DOCUMENT_BYTES:
+        raise IssuerError("the answer is too large", url=url, at_most=MAX_DOCUMENT_BYTES)
+    return decoded

@@ -1,0 +1,95 @@
+"""One issuer's key set over the network: where it is, and whether it has changed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from authz_service.core.errors import IssuerError
+from authz_service.core.jwks import KeySet, parse_jwk_set
+from authz_service.keys.discovery import discover_jwks_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authz_service.core.policy import RemoteKeys
+    from authz_service.keys.fetch import Fetcher
+
+_METADATA_LIFETIME: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentKeys:
+    """The issuer's keys as of now, and for how many seconds it says they are, if it does."""
+
+    key_set: KeySet
+    max_age: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownKeys:
+    """What the last answer held, and the ETag to ask with whether it has changed."""
+
+    key_set: KeySet
+    etag: str | None
+
+
+class KeySource:
+    """Fetches one issuer's keys, remembering what makes the next time cheaper."""
+
+    def __init__(
+        self,
+        identifier: str,
+        settings: RemoteKeys,
+        fetcher: Fetcher,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is fetched yet. *identifier* is the issuer's, *clock* gives seconds."""
+        self._identifier = identifier
+        self._settings = settings
+        self._fetcher = fetcher
+        self._clock = clock
+        self._jwks_uri = settings.jwks_uri
+        self._discovered_at: float | None = None
+        self._known: _KnownKeys | None = None
+
+    async def fetch(self) -> CurrentKeys:
+        """Get the key set, through the issuer's metadata where the policy does not say where it is.
+
+        Raises IssuerError; what was fetched before stays good for the caller.
+        """
+        uri = await self._locate()
+        known = self._known
+        try:
+            fetched = await self._fetcher.get(
+                uri, within=self._settings.refresh.timeout, etag=known.etag if known else None
+            )
+            if fetched.document is None and known is not None:
+                return CurrentKeys(known.key_set, fetched.max_age)
+            key_set = parse_jwk_set(fetched.document or b"")
+        except IssuerError:
+            self._discovered_at = None  # the key set may have moved
+            raise
+        self._known = _KnownKeys(key_set, fetched.etag)
+        return CurrentKeys(key_set, fetched.max_age)
+
+    async def _locate(self) -> str:
+        if self._settings.jwks_uri is not None:
+            return self._settings.jwks_uri
+        now = self._clock()
+        if (
+            self._jwks_uri is None
+            or self._discovered_at is None
+            or now >= self._discovered_at + _METADATA_LIFETIME
+        ):
+            uri = await discover_jwks_uri(
+                self._fetcher,
+                self._identifier,
+                allow_http=self._settings.allow_http,
+                within=self._settings.refresh.timeout,
+            )
+            if uri != self._jwks_uri:
+                self._known = None  # an ETag means something at its own URI only
+            self._jwks_uri, self._discovered_at = uri, now
+        return self._jwks_uri

@@ -1,0 +1,1 @@
+"""The running service: everything put together, started, watched and stopped in order."""

@@ -1,0 +1,62 @@
+"""The gRPC server: the Authorization service and the standard health service."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from authz_service.ext_authz.servicer import SERVICE_NAME, AuthorizationServicer, generic_handler
+from authz_service.server.listen import ListenError, TcpAddress, UnixAddress, private_socket
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_OPTIONS: Final[Sequence[tuple[str, int]]] = (
+    # With it, a second server would share the port without a word.
+    ("grpc.so_reuseport", 0),
+)
+
+
+class RpcServer:
+    """Listens on one address; its health is what `set_serving` says."""
+
+    def __init__(self, servicer: AuthorizationServicer) -> None:
+        """Not listening yet, and not serving. Needs a running event loop."""
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server.add_generic_rpc_handlers((generic_handler(servicer),))
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined] # the stubs lack it
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+
+    async def start(self, address: TcpAddress | UnixAddress) -> TcpAddress | UnixAddress:
+        """Listen on *address*, and say where really: port 0 becomes the one that was chosen.
+
+        Raises ListenError.
+        """
+        await self.set_serving(serving=False)
+        try:
+            with _binding(address):
+                port = self._server.add_insecure_port(str(address))
+                await self._server.start()
+        except (RuntimeError, OSError):
+            raise ListenError(f"cannot listen on {address}: is it taken, or not ours?") from None
+        return TcpAddress(address.host, port) if isinstance(address, TcpAddress) else address
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """Answer health checks with SERVING or NOT_SERVING."""
+        status = health_pb2.HealthCheckResponse.ServingStatus.Value(
+            "SERVING" if serving else "NOT_SERVING"
+        )
+        for name in ("", SERVICE_NAME):
+            await self._health.set(name, status)
+
+    async def stop(self, grace: float) -> None:
+        """Take no new Checks, and give those under way *grace* seconds."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace)
+
+
+def _binding(address: TcpAddress | UnixAddress) -> contextlib.AbstractContextManager[None]:
+    return private_socket(address) if isinstance(address, UnixAddress) else contextlib.nullcontext()
