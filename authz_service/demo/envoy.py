@@ -10,9 +10,7 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import yaml
+
+from authz_service.demo.leash import on_a_leash
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,19 +33,6 @@ _OPTIONS = (
     # The access log is read while Envoy runs; the default is to write it out every 10 s.
     "--file-flush-interval-msec", "100",
 )  # fmt: skip
-
-# Run in a fresh interpreter, which then becomes Envoy: the kernel ends Envoy when this process
-# ends, however it ends. A `preexec_fn` would do the same, but it runs Python between fork and exec,
-# which can deadlock in a process that has threads, and gRPC has them.
-_LEASH = f"""
-import os, sys
-if sys.platform == "linux":
-    import ctypes
-    ctypes.CDLL(None).prctl(1, {int(signal.SIGTERM)})  # PR_SET_PDEATHSIG
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit("the parent has gone")  # before the line above; its signal will not come
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 _POLL_SECONDS = 0.02
 _LOG_LINES = 15
@@ -245,13 +232,11 @@ class Envoy:
             await process.wait()
 
     async def _spawn(self, binary: Path, address: Path) -> asyncio.subprocess.Process:
-        leash = (sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()))
         options = (*_OPTIONS, "--admin-address-path", address, "--config-path", self._config)
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             return await asyncio.create_subprocess_exec(
-                *leash,
-                binary,
+                *on_a_leash(binary),
                 *options,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

@@ -1,0 +1,62 @@
+# Everything a developer or CI needs; each target sets up by itself. Needs Python 3.11 or newer.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
+	done)
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format proto lock bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
+
+demo: $(VENV)/.installed ## run everything on this machine and show what is decided (ARGS=--once)
+	@$(BIN)/authz-service demo $(ARGS)
+
+test: $(VENV)/.installed ## the whole test suite (ARGS=… goes to pytest)
+	@$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m coverage report --include='authz_service/core/*' --fail-under=100
+
+lint: $(VENV)/.installed ## style, types, generated code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy authz_service tests bench proto/generate.py
+	@$(BIN)/python proto/generate.py --check
+
+format: $(VENV)/.installed ## put the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+proto: $(VENV)/.installed ## generate authz_service/_proto from proto/
+	@$(BIN)/python proto/generate.py
+
+bench: $(VENV)/.installed ## measurements that take minutes
+	@$(BIN)/python bench/memory.py $(ARGS)
+
+lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --upgrade \
+		pyproject.toml --output-file requirements/run.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --upgrade --constraints requirements/run.txt \
+		--extra demo --group dev pyproject.toml --output-file requirements/dev.txt
+
+clean: ## remove what was installed and made
+	@rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+
+# The packages with their hashes, then ours, which builds with the hatchling that is among them.
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python' >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python' >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo 'Python has no venv here: install it (Debian: python3-venv)' >&2; exit 2; }
+	@echo 'setting up $(VENV) …'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
