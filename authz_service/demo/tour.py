@@ -63,32 +63,34 @@ async def tour(world: World, show: Callable[[Outcome], None]) -> list[Outcome]:
     """Visit every stop in order and *show* each as it is left. At the end all runs as before."""
     outcomes: list[Outcome] = []
 
-    async def visit(*stops: Stop) -> None:
+    async def visit_all(*stops: Stop) -> None:
         for stop in stops:
-            outcomes.append(await _visit(world, stop))
+            outcomes.append(await visit(world, stop))
             show(outcomes[-1])
 
     issuer = world.issuer
     reads = await tokens.granted(issuer, resource=API, scope="read:products")
-    await visit(*_scopes(reads), *await _other_tokens(world, reads))
-    await visit(*_spoofing(reads), *await _organizations(world), *_paths(reads))
+    await visit_all(*_scopes(reads), *await _other_tokens(world, reads))
+    await visit_all(*_spoofing(reads), *await _organizations(world), *_paths(reads))
 
     issuer.rotate()
     rotated = await tokens.granted(issuer, resource=API, scope="read:products")
-    await visit(
+    await visit_all(
         _allowed("GET /products", "read:products, signed with a key rotated in now", rotated)
     )
 
     await issuer.stop()
     try:
-        await visit(_allowed("GET /products", "read:products, while the issuer is down", rotated))
+        await visit_all(
+            _allowed("GET /products", "read:products, while the issuer is down", rotated)
+        )
     finally:
         await issuer.start()
 
     await world.service.stop()
     try:
         token = "read:products, while authz-service is down"  # noqa: S105 - says what it had
-        await visit(Stop("GET /products", token, 503, headers=_bearer(reads), asked=False))
+        await visit_all(Stop("GET /products", token, 503, headers=_bearer(reads), asked=False))
     finally:
         await world.service.start()
     return outcomes
@@ -173,7 +175,8 @@ def _paths(reads: str) -> list[Stop]:
     ]
 
 
-async def _visit(world: World, stop: Stop) -> Outcome:
+async def visit(world: World, stop: Stop) -> Outcome:
+    """Send the request of *stop* and hold what came of it against what it expects."""
     method, _, target = stop.request.partition(" ")
     response = await world.send(method, target, stop.headers)
     check = await world.service.next_check() if stop.asked else {}

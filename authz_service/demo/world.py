@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import os
 import shutil
+import socket
 import tempfile
 from dataclasses import dataclass
 from importlib import resources
@@ -79,6 +81,15 @@ def _send(
         )
 
 
+def _check_free(port: int) -> None:
+    """Raise OSError for a *port* that is taken: Envoy would say so at length, and later."""
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, f"port {port}: {os.strerror(error.errno or 0)}") from None
+
+
 @contextlib.asynccontextmanager
 async def running_world(*, listener: int = 0) -> AsyncIterator[World]:
     """Run the issuer, the sample API, the service and Envoy, each on a free port of loopback.
@@ -86,6 +97,8 @@ async def running_world(*, listener: int = 0) -> AsyncIterator[World]:
     *listener* is Envoy's port, 0 for a free one. Raises EnvoyError, ServiceStartError, OSError.
     """
     binary = find_envoy()  # before anything is started that would have to be stopped again
+    if listener:
+        _check_free(listener)
     directory = Path(tempfile.mkdtemp(prefix="authz-service-demo-"))
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)

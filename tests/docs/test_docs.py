@@ -1,0 +1,65 @@
+"""What the documents say is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from authz_service.core.answers import ANSWERS
+from authz_service.core.policy import Public
+from authz_service.core.request import Host, RequestPath
+from authz_service.policy import PolicyError, load_policy
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+DECISION = (ROOT / "docs" / "decision.md").read_text("utf-8")
+POLICY = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)[0]
+
+
+def test_the_policy_of_the_readme_loads_and_says_what_its_comments_say(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY, "utf-8")
+    policy = load_policy([file], environment={})
+    host = Host("shop.example.com")
+    health = policy.match(host, RequestPath.parse("/healthz")).route
+    assert isinstance(health.requirement_for("GET"), Public)
+    me = policy.match(host, RequestPath.parse("/me/cart/1")).route
+    assert not isinstance(me.requirement_for("PURGE"), Public)
+
+
+def test_the_mistakes_of_the_readme_are_reported_as_it_shows(tmp_path: Path) -> None:
+    shown = re.findall(r"^policy\.yaml:.*$", README, re.MULTILINE)
+    mistaken = (
+        POLICY.replace("preset:", "presett:")
+        .replace("path: /products\n", "path: /products/\n")
+        .replace("/products/{product_id}\n", "/products/{product_id\n")
+    )
+    file = tmp_path / "policy.yaml"
+    file.write_text(mistaken, "utf-8")
+    with pytest.raises(PolicyError) as raised:
+        load_policy([file], environment={})
+    assert [str(problem).removeprefix(f"{tmp_path}/") for problem in raised.value.problems] == shown
+
+
+def test_the_first_lines_of_the_readme_are_the_two_commands() -> None:
+    code = README.split("```")[1].strip().splitlines()
+    assert [line.split("#")[0].strip() for line in code] == ["make demo", "make test"]
+
+
+def test_every_reason_is_in_the_table_of_reasons_with_its_status() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", DECISION, re.MULTILINE)
+    assert rows == [(reason.value, str(answer.http_status)) for reason, answer in ANSWERS.items()]
+
+
+def test_every_reason_but_our_own_fault_belongs_to_a_step() -> None:
+    steps = DECISION.partition("## Paths")[0]
+    missing = {reason.value for reason in ANSWERS if f"`{reason.value}`" not in steps}
+    assert missing == {"internal_error"}
+
+
+@pytest.mark.parametrize("document", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))])
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text("utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
