@@ -91,10 +91,12 @@ class AuthorizationServicer:
         decision: Decision = Deny()
         response = INTERNAL_ERROR
         try:
-            request = to_http_request(message or CheckRequest())
-            decided = await self._decide(request, context.time_remaining())
-            response = to_check_response(decided)
-            decision = decided
+            if message is None:
+                _log.error("check_unreadable")
+            else:
+                request = to_http_request(message)
+                decided = await self._decide(request, context.time_remaining())
+                response, decision = to_check_response(decided), decided
         except Exception as error:  # noqa: BLE001 - nothing may turn into a gRPC error or an allow
             _log_bug("check_failed", error)
         try:

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from authz_service.core.answers import ANSWERS
+from authz_service.core.forward import ForwardRules
 from authz_service.core.policy import Public
 from authz_service.core.request import Host, RequestPath
 from authz_service.policy import PolicyError, load_policy
+from authz_service.policy.duration import parse_duration
+from authz_service.policy.presets import PRESETS
+from authz_service.policy.schema import (
+    ForwardFields,
+    IssuerFields,
+    PolicyFields,
+    RefreshFields,
+    RequirementFields,
+    ResourceFields,
+    RouteFields,
+)
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+REFERENCE = (ROOT / "docs" / "policy.md").read_text("utf-8")
 DECISION = (ROOT / "docs" / "decision.md").read_text("utf-8")
 POLICY = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)[0]
 
@@ -27,6 +42,45 @@ def test_the_policy_of_the_readme_loads_and_says_what_its_comments_say(tmp_path:
     assert isinstance(health.requirement_for("GET"), Public)
     me = policy.match(host, RequestPath.parse("/me/cart/1")).route
     assert not isinstance(me.requirement_for("PURGE"), Public)
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL))
+def test_the_examples_of_the_reference_load(example: str, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(example, "utf-8")
+    assert load_policy([file], environment={}).hosts.values
+
+
+def test_the_reference_has_every_field_and_the_true_defaults() -> None:
+    example: dict[str, Any] = yaml.safe_load(
+        re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)[0]
+    )
+    issuer, resource = example["issuers"][0], example["resources"][0]
+    methods = resource["routes"][0]["methods"]
+    for fields, model, hidden in (
+        (example, PolicyFields, set()),
+        (issuer, IssuerFields, {"jwks_file"}),  # not beside jwks_uri; in a comment
+        (issuer["refresh"], RefreshFields, set()),
+        (resource, ResourceFields, set()),
+        (resource["routes"][0], RouteFields, set()),
+        (methods["DELETE"], RequirementFields, {"public"}),
+        (example["forward"], ForwardFields, set()),
+    ):
+        later = {
+            name for name, field in model.model_fields.items() if field.annotation is type(None)
+        }
+        assert set(fields) == set(model.model_fields) - hidden - later
+    preset = PRESETS["rfc9068"]
+    assert tuple(issuer["algorithms"]) == preset.algorithms
+    assert tuple(issuer["token_types"]) == preset.token_types
+    assert tuple(issuer["required_claims"]) == preset.required_claims
+    assert parse_duration(issuer["leeway"]) == IssuerFields.model_fields["leeway"].default
+    assert {
+        name: parse_duration(text) for name, text in issuer["refresh"].items()
+    } == RefreshFields().model_dump()
+    forward = ForwardRules()
+    assert example["forward"]["headers"] == {name: claim.text for name, claim in forward.headers}
+    assert tuple(example["forward"]["strip"]) == forward.strip
 
 
 def test_the_mistakes_of_the_readme_are_reported_as_it_shows(tmp_path: Path) -> None:
