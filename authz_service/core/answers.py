@@ -136,7 +136,7 @@ def _challenge(answer: Answer, deny: Deny) -> str:
         parameters.append(("error", answer.challenge_error))
     if deny.reason is DenyReason.INSUFFICIENT_SCOPE and deny.requirement is not None:
         parameters.append(("scope", " ".join(deny.requirement.named_scopes)))
-    return "Bearer " + ", ".join(_quoted(parameters))
+    return f"Bearer {', '.join(_quoted(parameters))}" if parameters else "Bearer"
 
 
 def _quoted(parameters: Iterable[tuple[str, str]]) -> Iterable[str]:

@@ -102,5 +102,5 @@ def _check_header(header: ProtectedHeader, issuer: Issuer) -> None:
 def _key_set(issuer: Issuer, keys: Mapping[str, KeySet]) -> KeySet:
     key_set = keys.get(issuer.name)
     if key_set is None:
-        raise AccessDenied(DenyReason.KEYS_UNAVAILABLE)
+        raise AccessDenied(DenyReason.KEYS_UNAVAILABLE, nudge=True)
     return key_set

@@ -167,7 +167,8 @@ def _validate_scopes(claims: AccessTokenClaims, requirement: TokenRequirement) -
 
 ABSENT: Final = object()
 
-_INDEX: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)  # RFC 6901, section 4
+_STRAY_TILDE: Final = re.compile(r"~(?![01])")  # RFC 6901, section 3
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)  # RFC 6901, section 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ class ClaimReference:
             raise ValueError(message)
         if not text.startswith("/"):
             return cls(text, (text,))
-        if "~" in text.replace("~0", "").replace("~1", ""):
+        if _STRAY_TILDE.search(text):
             message = "in a JSON Pointer, write ~0 for ~ and ~1 for / (RFC 6901, section 3)"
             raise ValueError(message)
         tokens = text[1:].split("/")

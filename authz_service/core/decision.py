@@ -72,7 +72,7 @@ class Deny:
     issuer: Issuer | None = None
     claims: AccessTokenClaims | None = None
     nudge: bool = False
-    """The issuer's key set lacks the token's key id; a fresher one might have it."""
+    """The token's key is not among what we have of the issuer; a fresher key set might have it."""
 
 
 Decision = Allow | Deny

@@ -34,6 +34,8 @@ class HostPattern:
             host = Host.parse(name)
         except AccessDenied:
             raise ValueError("a host is a name, *.name, an address or *") from None
+        if name != text and name.startswith("["):
+            raise ValueError("there is nothing below an address: write it without *.")
         if host.name != name:
             wildcard = "*." if name != text else ""
             raise ValueError(f"write {wildcard}{host.name}: no port, no upper case, no last dot")

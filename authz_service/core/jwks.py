@@ -77,7 +77,7 @@ class KeySet:
         """
         named = [key for key in self.keys if kid is None or key.kid == kid]
         fitting = [key for key in named if alg in key.algorithms]
-        if len(fitting) != 1:
+        if len({key.thumbprint for key in fitting}) != 1:  # one key, however often it is listed
             raise AccessDenied(DenyReason.UNKNOWN_KEY, nudge=kid is not None and not named)
         return fitting[0]
 
@@ -163,9 +163,10 @@ def _algorithms(entry: JsonObject, shape: KeyShape) -> frozenset[str]:
         raise _UnusableKeyError("curve")
     if "alg" not in entry:
         return fitting
-    if entry["alg"] not in fitting:
+    alg = entry["alg"]
+    if not isinstance(alg, str) or alg not in fitting:
         raise _UnusableKeyError("algorithm")
-    return fitting & {str(entry["alg"])}
+    return frozenset({alg})
 
 
 def _import(entry: JsonObject, shape: KeyShape) -> JWK:

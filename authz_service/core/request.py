@@ -72,7 +72,6 @@ class Host:
 _RAW_PATH: Final = re.compile(r"/[!-~]*", re.ASCII)
 _RAW_REFUSED: Final = re.compile(r"[\\#]")
 _MALFORMED_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_DECODED_REFUSED: Final = re.compile(r"[\\%]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class RequestPath:
         raw_segments = raw_path[1:].split("/")
         if raw_segments[-1] == "":  # "/products/" is "/products", and "/" has no segments
             raw_segments.pop()
-        segments = tuple(_decode_segment(raw.partition(";")[0]) for raw in raw_segments)
+        segments = tuple(_parse_segment(raw) for raw in raw_segments)
         return cls(
             segments,
             has_encoded_slash=any("/" in segment for segment in segments),
@@ -112,30 +111,39 @@ class RequestPath:
         )
 
 
-def _decode_segment(raw: str) -> str:
-    if "%" not in raw:
-        segment = raw
-    else:
-        try:
-            segment = unquote_to_bytes(raw).decode("utf-8")
-        except UnicodeDecodeError:
-            raise AccessDenied(DenyReason.AMBIGUOUS_PATH) from None
-    if not is_unambiguous_segment(segment):
+def _parse_segment(raw: str) -> str:
+    """The decoded segment without its `;` parameters, which must hide nothing either."""
+    name, _, parameters = raw.partition(";")
+    segment = _percent_decode(name)
+    if not is_unambiguous_segment(segment) or not _is_plain(_percent_decode(parameters), "/"):
         raise AccessDenied(DenyReason.AMBIGUOUS_PATH)
     return segment
+
+
+def _percent_decode(raw: str) -> str:
+    if "%" not in raw:
+        return raw
+    try:
+        return unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise AccessDenied(DenyReason.AMBIGUOUS_PATH) from None
 
 
 def is_unambiguous_segment(segment: str) -> bool:
     """Whether no upstream can take the decoded *segment* for anything but this one segment.
 
     A `%` might be decoded a second time, a backslash taken for `/`, a control character cut short.
-    An encoded `;` is data, but one after dots would make a server that decodes first climb up.
+    An encoded `/` or `;` may be data, but to a server that decodes before it splits, what is around
+    it must not be dots or nothing.
     """
-    return (
-        segment != ""
-        and segment.partition(";")[0] not in {".", ".."}
-        and not _DECODED_REFUSED.search(segment)
-        and (segment.isprintable() or not has_control_character(segment))
+    return _is_plain(segment) and all(
+        part.partition(";")[0] not in {"", ".", ".."} for part in segment.split("/")
+    )
+
+
+def _is_plain(decoded: str, also_refused: str = "") -> bool:
+    return not any(character in decoded for character in "%\\" + also_refused) and (
+        decoded.isprintable() or not has_control_character(decoded)
     )
 
 

@@ -83,14 +83,6 @@ class PathPattern:
             if not isinstance(segment, Literal) and segment.name is not None
         )
 
-    @property
-    def shape(self) -> tuple[Segment, ...]:
-        """The pattern without its names: two patterns of one shape match the same paths."""
-        return tuple(
-            segment if isinstance(segment, Literal) else type(segment)(None)
-            for segment in self.segments
-        )
-
     def bind(self, path: Sequence[str]) -> dict[str, str]:
         """The values of the variables, for the segments of a *path* that this pattern matches."""
         values: dict[str, str] = {}
@@ -135,7 +127,7 @@ class _Node(Generic[RouteT]):
 
 
 class RouteIndex(Generic[RouteT]):
-    """A tree of patterns; a lookup costs the path's length, however many routes there are."""
+    """A tree of patterns; a lookup looks at those alone that begin as the path does."""
 
     def __init__(self) -> None:
         """Start empty: nothing matches."""
@@ -151,7 +143,7 @@ class RouteIndex(Generic[RouteT]):
                 case OneSegment():
                     node.one = node.one or _Node()
                     node = node.one
-                case Rest():
+                case _:  # Rest, the last one
                     node.rest = node.rest or route
                     return node.rest
         node.route = node.route or route

@@ -29,8 +29,8 @@ def parse_object(document: bytes) -> JsonObject:
     """Read *document* as one JSON object.
 
     Refused, besides what is not JSON in UTF-8: a member name that occurs twice in one object
-    (RFC 8259, section 4: receivers differ in which one they take), NaN and the infinities, numbers
-    beyond a double's range, lone surrogates, nesting deeper than `MAX_DEPTH`.
+    (RFC 8259, section 4: receivers differ in which one they take), NaN and the infinities, `1e400`
+    among them, lone surrogates, nesting deeper than `MAX_DEPTH`.
 
     Raises NotStrictJson.
     """

@@ -17,7 +17,7 @@ from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
     CheckResponse,
 )
 from authz_service.core.authorize import authorize
-from authz_service.core.decision import Decision, Deny
+from authz_service.core.decision import Decision, Deny, DenyReason
 from authz_service.core.request import HttpRequest
 from authz_service.ext_authz.convert import INTERNAL_ERROR, to_check_response, to_http_request
 
@@ -112,7 +112,13 @@ class AuthorizationServicer:
             return decision
         if self._keys.key_sets is key_sets:
             fetch = self._keys.nudge(decision.issuer.name)
-            if fetch is None or not await self._wait(fetch, time_remaining):
+            # Without any keys the issuer is in trouble: say so now, and do not pile up Checks.
+            known_in_time = (
+                decision.reason is DenyReason.UNKNOWN_KEY
+                and fetch is not None
+                and await self._wait(fetch, time_remaining)
+            )
+            if not known_in_time:
                 return decision
         return self._decide_with(request, self._keys.key_sets)
 

@@ -21,6 +21,7 @@ _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _CHUNK_BYTES: Final = 64 * 1024
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
+_ETAG: Final = re.compile(r'(?:W/)?"[!#-~]{0,512}"', re.ASCII)
 _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age\s*=\s*\"?([0-9]{1,10})", re.IGNORECASE)
 
 
@@ -57,9 +58,10 @@ class HttpFetcher:
         """Open nothing yet; needs a running event loop."""
         self._session = aiohttp.ClientSession(
             auto_decompress=False,  # its expansion is not bounded
-            connector=aiohttp.TCPConnector(force_close=True, limit_per_host=1),
+            connector=aiohttp.TCPConnector(force_close=True),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"accept": "application/json", "accept-encoding": "identity"},
+            middlewares=(_once,),
             trust_env=False,
         )
 
@@ -91,16 +93,30 @@ class HttpFetcher:
         except TimeoutError:
             raise IssuerError("no answer in time", url=url) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise IssuerError("no answer", url=url, error=type(error).__name__) from None
+            raise _no_answer(url, error) from None
+
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send *request* one time: aiohttp repeats a GET whose connection was lost."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _no_answer(str(request.url), error) from None
+
+
+def _no_answer(url: str, error: Exception) -> IssuerError:
+    return IssuerError("no answer", url=url, error=type(error).__name__)
 
 
 async def _read(response: aiohttp.ClientResponse, *, conditional: bool) -> Fetched:
     url = str(response.url)
-    etag = response.headers.get("etag")
+    etag = response.headers.get("etag", "")
     age = _MAX_AGE.search(response.headers.get("cache-control", ""))
     max_age = float(age[1]) if age else None
     if conditional and response.status == _NOT_MODIFIED:
-        return Fetched(None, etag, max_age)
+        return Fetched(None, _sendable(etag), max_age)
     if response.status != _OK:
         raise IssuerError("the answer is not 200", url=url, status=response.status)
     octets = bytearray()
@@ -109,7 +125,12 @@ async def _read(response: aiohttp.ClientResponse, *, conditional: bool) -> Fetch
         if len(octets) > MAX_DOCUMENT_BYTES:
             raise IssuerError("the answer is too large", url=url, at_most=MAX_DOCUMENT_BYTES)
     encoding = response.headers.get("content-encoding", "identity").lower()
-    return Fetched(_decoded(bytes(octets), encoding, url), etag, max_age)
+    return Fetched(_decoded(bytes(octets), encoding, url), _sendable(etag), max_age)
+
+
+def _sendable(etag: str) -> str | None:
+    """*etag* if it is one (RFC 9110, section 8.8.3) and can be sent back."""
+    return etag if _ETAG.fullmatch(etag) else None
 
 
 def _decoded(octets: bytes, encoding: str, url: str) -> bytes:
@@ -119,9 +140,12 @@ def _decoded(octets: bytes, encoding: str, url: str) -> bytes:
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise IssuerError("the answer has a content coding that was not asked for", url=url)
     try:
-        decoded = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(octets, MAX_DOCUMENT_BYTES + 1)
+        stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+        decoded = stream.decompress(octets, MAX_DOCUMENT_BYTES + 1)
     except zlib.error:
         raise IssuerError("the answer's content coding is broken", url=url) from None
     if len(decoded) > MAX_DOCUMENT_BYTES:
         raise IssuerError("the answer is too large", url=url, at_most=MAX_DOCUMENT_BYTES)
+    if not stream.eof:
+        raise IssuerError("the answer's content coding is broken", url=url)
     return decoded

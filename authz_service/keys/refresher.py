@@ -2,10 +2,10 @@
 
 Theory of operation. Each issuer has one task, and only that task fetches, so an issuer never sees
 two of our requests at once and an older answer can never replace a newer one. The task sleeps until
-its schedule (`core.refresh`) says that a fetch is due or that the keys have gone stale. A fetch
-that succeeds replaces the issuer's key set as a whole; one that fails changes nothing, until the
-last good set is older than it may be. The current sets of all issuers are one immutable mapping,
-replaced when one of them changes: a decision reads it once and lives in that moment.
+its schedule (`core.refresh`) says that a fetch is due. A fetch that succeeds replaces the issuer's
+key set as a whole; one that fails changes nothing. A timer withdraws the last good set when it is
+older than it may be, also while a fetch hangs. The current sets of all issuers are one immutable
+mapping, replaced when one of them changes: a decision reads it once and lives in that moment.
 
 A Check with an unknown key id calls `nudge`. Outside the cooldown that makes a fetch due now, and
 all who ask share the one future of it; within the cooldown the fetch waits for its end, and the
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from authz_service.core.policy import Issuer, RemoteKeys
     from authz_service.keys.fetch import Fetcher
+    from authz_service.keys.source import CurrentKeys
 
 _log = structlog.get_logger(__name__)
 
@@ -82,6 +83,8 @@ class Refresher:
 
     async def stop(self) -> None:
         """End all fetching. The key sets stay as they are."""
+        for remote in self._remote.values():
+            remote.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -123,9 +126,11 @@ class _RemoteKeySet:
         self._wake = asyncio.Event()
         self._fetch_under_way: asyncio.Future[None] | None = None
         self._key_set: KeySet | None = None
+        self._stale_timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def nudge(self) -> asyncio.Future[None] | None:
-        if self._fetch_under_way is None:
+        if self._fetch_under_way is None and not self._closed:
             now = self._clock()
             self._schedule = self._schedule.nudged(now)
             self._wake.set()
@@ -136,18 +141,18 @@ class _RemoteKeySet:
     async def run(self) -> None:
         while True:
             self._wake.clear()
-            now = self._clock()
-            if self._key_set is not None and self._schedule.is_stale(now):
-                self._go_stale()
-            if self._schedule.next_fetch_at <= now:
+            seconds = self._schedule.next_fetch_at - self._clock()
+            if seconds <= 0:
                 await self._fetch()
             else:
-                await self._sleep(self._next_event() - now)
+                await self._sleep(seconds)
 
-    def _next_event(self) -> float:
-        if self._key_set is None or self._schedule.stale_at is None:
-            return self._schedule.next_fetch_at
-        return min(self._schedule.next_fetch_at, self._schedule.stale_at)
+    def close(self) -> None:
+        """Let go of whoever waits, and keep nobody waiting from now on."""
+        self._closed = True
+        self._end_of_fetch()
+        if self._stale_timer is not None:
+            self._stale_timer.cancel()
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -157,45 +162,58 @@ class _RemoteKeySet:
             pass
 
     async def _fetch(self) -> None:
-        done = self._fetch_under_way or asyncio.get_running_loop().create_future()
-        self._fetch_under_way = done
+        if self._fetch_under_way is None:
+            self._fetch_under_way = asyncio.get_running_loop().create_future()
         self._schedule = self._schedule.attempted(self._clock())
         try:
-            await self._fetch_once()
-        finally:
-            self._fetch_under_way = None
-            if not done.done():
-                done.set_result(None)
-
-    async def _fetch_once(self) -> None:
-        try:
-            current = await self._source.fetch()
+            self._succeeded(await self._source.fetch())
         except IssuerError as fault:
             self._failed(fault.message, **fault.fields)
         except Exception as error:  # noqa: BLE001 - a bug in here must not end the refreshing
             self._failed("unexpected error", error=type(error).__name__)
-        else:
-            self._schedule = self._schedule.succeeded(
-                self._clock(), max_age=current.max_age, random=_random()
+        finally:
+            self._end_of_fetch()
+
+    def _end_of_fetch(self) -> None:
+        under_way, self._fetch_under_way = self._fetch_under_way, None
+        if under_way is not None and not under_way.done():
+            under_way.set_result(None)
+
+    def _succeeded(self, current: CurrentKeys) -> None:
+        self._schedule = self._schedule.succeeded(
+            self._clock(), max_age=current.max_age, random=_random()
+        )
+        changed, self._key_set = current.key_set != self._key_set, current.key_set
+        self._watch_staleness()
+        if changed:
+            self._publish(self._issuer, current.key_set)
+            _log.info(
+                "key_set_changed",
+                issuer=self._issuer,
+                keys=len(current.key_set.keys),
+                dropped=dict(current.key_set.dropped),
             )
-            if current.key_set is not self._key_set:
-                self._key_set = current.key_set
-                self._publish(self._issuer, current.key_set)
-                _log.info(
-                    "key_set_changed",
-                    issuer=self._issuer,
-                    keys=len(current.key_set.keys),
-                    dropped=dict(current.key_set.dropped),
-                )
 
     def _failed(self, message: str, **fields: str | int) -> None:
         self._schedule = self._schedule.failed(self._clock(), random=_random())
+        self._watch_staleness()
         _log.warning("key_set_not_fetched", issuer=self._issuer, why=message, **fields)
 
-    def _go_stale(self) -> None:
-        self._key_set = None
-        self._publish(self._issuer, None)
-        _log.error("key_set_stale", issuer=self._issuer)
+    def _watch_staleness(self) -> None:
+        """Withdraw the keys when they go stale, also while a fetch hangs."""
+        if self._stale_timer is not None:
+            self._stale_timer.cancel()
+        if self._key_set is None or self._schedule.stale_at is None:
+            return
+        now = self._clock()
+        if self._schedule.is_stale(now):
+            self._key_set = None
+            self._publish(self._issuer, None)
+            _log.error("key_set_stale", issuer=self._issuer)
+        else:
+            self._stale_timer = asyncio.get_running_loop().call_later(
+                self._schedule.stale_at - now, self._watch_staleness
+            )
 
 
 def _random() -> float:

@@ -50,7 +50,7 @@ class KeySource:
         self._settings = settings
         self._fetcher = fetcher
         self._clock = clock
-        self._jwks_uri = settings.jwks_uri
+        self._jwks_uri: str | None = None
         self._discovered_at: float | None = None
         self._known: _KnownKeys | None = None
 
@@ -70,26 +70,38 @@ class KeySource:
             key_set = parse_jwk_set(fetched.document or b"")
         except IssuerError:
             self._discovered_at = None  # the key set may have moved
+            self._known = None  # it may have been the condition that was not understood
             raise
         self._known = _KnownKeys(key_set, fetched.etag)
         return CurrentKeys(key_set, fetched.max_age)
 
     async def _locate(self) -> str:
+        """Where the key set is: as the policy says, or as the metadata did within the last hour.
+
+        Where the metadata cannot be had any more, the key set may still be where it was.
+        """
         if self._settings.jwks_uri is not None:
             return self._settings.jwks_uri
         now = self._clock()
+        known = self._jwks_uri
         if (
-            self._jwks_uri is None
-            or self._discovered_at is None
-            or now >= self._discovered_at + _METADATA_LIFETIME
+            known
+            and self._discovered_at is not None
+            and now < self._discovered_at + _METADATA_LIFETIME
         ):
+            return known
+        try:
             uri = await discover_jwks_uri(
                 self._fetcher,
                 self._identifier,
                 allow_http=self._settings.allow_http,
                 within=self._settings.refresh.timeout,
             )
-            if uri != self._jwks_uri:
-                self._known = None  # an ETag means something at its own URI only
-            self._jwks_uri, self._discovered_at = uri, now
-        return self._jwks_uri
+        except IssuerError:
+            if known is None:
+                raise
+            return known
+        if uri != known:
+            self._known = None  # an ETag means something at its own URI only
+        self._jwks_uri, self._discovered_at = uri, now
+        return uri

@@ -14,9 +14,13 @@ from authz_service.server.listen import ListenError, TcpAddress, UnixAddress, pr
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_NO_LIMIT: Final = 2**31 - 1
 _OPTIONS: Final[Sequence[tuple[str, int]]] = (
     # With it, a second server would share the port without a word.
     ("grpc.so_reuseport", 0),
+    # gRPC would cancel what waits beyond these, and a cancelled Check is not a refusal.
+    ("grpc.server.max_pending_requests", _NO_LIMIT),
+    ("grpc.server.max_pending_requests_hard_limit", _NO_LIMIT),
 )
 
 
