@@ -110,7 +110,10 @@ def _parse_segment(text: str) -> Segment:
         raise ValueError("a segment is a name, {name}, *, ** or {name=**}, and nothing beside it")
     if _MALFORMED_ESCAPE.search(text):
         raise ValueError("% starts an escape of two hexadecimal digits")
-    literal = unquote(text, errors="strict")
+    try:
+        literal = unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise ValueError("an escape here is not UTF-8") from None
     if not is_unambiguous_segment(literal) or "/" in literal:
         raise ValueError("no request matches this segment: it would be refused as ambiguous")
     return Literal(literal)

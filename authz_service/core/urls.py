@@ -28,7 +28,7 @@ def url_fault(url: str, *, allow_http: bool) -> str | None:
     if parts is None or parts.scheme not in {"https", "http"}:
         return "not an https:// URL"
     if parts.username is not None or parts.password is not None or parts.fragment:
-        return "a URL with a user or a fragment"
+        return "write a URL without user and fragment"
     if parts.scheme == "http" and not allow_http and not _is_loopback(parts.hostname or ""):
         return "http:// is for loopback: write https://, or allow_http: true"
     return None

@@ -27,6 +27,7 @@ from authz_service.core.templates import Template
 from authz_service.core.urls import split_url, url_fault
 from authz_service.policy.presets import PRESETS
 from authz_service.policy.problems import PolicyError, Position, Problem
+from authz_service.policy.schema import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -132,7 +133,7 @@ class _Compiler:
         self.issuer_positions[name] = place.position
         keys = self._keys(fields, identifiers[0], place)
         preset = PRESETS[fields.preset]
-        token_types = _given(fields.token_types, preset.token_types)
+        token_types = [typ.lower() for typ in _given(fields.token_types, preset.token_types)]
         self.issuers[name] = Issuer(
             name=name,
             identifiers=identifiers,
@@ -185,19 +186,24 @@ class _Compiler:
         name = fields.name or fields.audience[0].text
         if name in self.resources:
             first = self.resources[name]
-            self._problem(place, f'a resource is named "{name}" already, at {first}')
+            message = f'a resource is named "{name}" already, at {first}: give it a name'
+            self._problem(place, message)
+        if not is_name(name):
+            self._problem(place, "give it a name: its audience is not printable ASCII")
         self.resources[name] = place.position
         issuers = self._issuers_of(fields, place)
         for number, route_fields in enumerate(fields.routes):
             route_place = place / "routes" / number
             route = self._route(name, fields, issuers, route_fields, route_place)
             self._add_route(route, fields.hosts, route_place / "path")
+        if not self.issuers and self.whole and any(_needs_token(route) for route in fields.routes):
+            self._problem(place, "tokens are needed here, and there are no issuers: add one")
 
     def _issuers_of(self, fields: ResourceFields, place: _Place) -> Mapping[str, Issuer]:
         chosen = list(self.issuers.values())
         if fields.issuers is not None:
             for number, name in enumerate(fields.issuers):
-                if name not in self.issuers and (self.whole or self.issuers):
+                if name not in self.issuers and self.whole:
                     known = ", ".join(self.issuers) or "none"
                     self._problem(
                         place / "issuers" / number, f'no issuer is named "{name}": there is {known}'
@@ -215,15 +221,16 @@ class _Compiler:
         fields: RouteFields,
         place: _Place,
     ) -> Route:
-        methods: dict[str, Requirement] = {}
-        for method, requirement in fields.methods.items():
-            methods[method] = self._requirement(
-                requirement,
-                requirement.audience or fields.audience or resource.audience,
-                issuers,
-                fields.path,
-                place / "methods" / method,
+        place_of_audience = place / ("path" if fields.audience is None else "audience")
+        audiences = fields.audience or resource.audience
+        if _needs_token(fields):
+            self._check_variables(audiences, fields.path, place_of_audience)
+        methods = {
+            method: self._requirement(
+                requirement, audiences, issuers, fields.path, place / "methods" / method
             )
+            for method, requirement in fields.methods.items()
+        }
         return Route(
             resource=resource_name,
             pattern=fields.path,
@@ -243,13 +250,10 @@ class _Compiler:
     ) -> Requirement:
         if fields.public:
             return Public()
-        if not issuers and self.whole:
-            self._problem(place, "a token is needed here, and there are no issuers: add one")
-        for audience in audiences:
-            self._check_variables(audience, pattern, place / "audience")
+        self._check_variables(fields.audience or (), pattern, place / "audience")
         return TokenRequirement(
             issuers=issuers,
-            audiences=tuple(audiences),
+            audiences=tuple(fields.audience or audiences),
             scopes=tuple(fields.scopes),
             any_scope=tuple(fields.any_scope or ()),
             conditions=tuple(self._conditions(fields, pattern, place / "claims")),
@@ -259,17 +263,17 @@ class _Compiler:
         self, fields: RequirementFields, pattern: PathPattern, place: _Place
     ) -> Iterable[ClaimCondition]:
         for claim, value in fields.claims.items():
-            here = place / claim.text
-            if (value.any_of is None) == (value.present is None):
-                self._problem(here, "write either any_of or present: true")
-            for expected in value.any_of or ():
-                if isinstance(expected, Template):
-                    self._check_variables(expected, pattern, here)
+            templates = [value for value in value.any_of or () if isinstance(value, Template)]
+            self._check_variables(templates, pattern, place / claim.text)
             yield ClaimCondition(claim, None if value.any_of is None else tuple(value.any_of))
 
-    def _check_variables(self, template: Template, pattern: PathPattern, place: _Place) -> None:
-        for name in sorted(template.variables - pattern.variables):
-            self._problem(place, f'the path {pattern.text} has no {{{name}}}: "{template.text}"')
+    def _check_variables(
+        self, templates: Iterable[Template], pattern: PathPattern, place: _Place
+    ) -> None:
+        for template in templates:
+            for name in sorted(template.variables - pattern.variables):
+                message = f'the path {pattern.text} has no {{{name}}}: "{template.text}"'
+                self._problem(place, message)
 
     def _add_route(self, route: Route, hosts: list[HostPattern], place: _Place) -> None:
         for host in dict.fromkeys(hosts):
@@ -294,7 +298,20 @@ class _Compiler:
         ]
         for place, _fields in given[1:]:
             self._problem(place, f"forward is written already, at {given[0][0].position}")
-        return _forward_rules(given[0][1]) if given else ForwardRules()
+        if not given:
+            return ForwardRules()
+        place, fields = given[0]
+        rules = _forward_rules(fields)
+        names = [name for name, _claim in rules.headers]
+        spellings = {name.replace("_", "-"): name for name in names}
+        if rules.claims_header and rules.claims_header.replace("_", "-") in spellings:
+            self._problem(
+                place / "claims_header", f"{rules.claims_header} is among headers already"
+            )
+        for name in sorted(set(names) - set(spellings.values())):
+            message = f"{name} is here twice: - and _ count as the same"
+            self._problem(place / "headers" / name, message)
+        return rules
 
 
 def _forward_rules(fields: ForwardFields) -> ForwardRules:
@@ -305,6 +322,10 @@ def _forward_rules(fields: ForwardFields) -> ForwardRules:
         strip=default.strip if fields.strip is None else tuple(fields.strip),
         claims_header=fields.claims_header,
     )
+
+
+def _needs_token(route: RouteFields) -> bool:
+    return any(not requirement.public for requirement in route.methods.values())
 
 
 def _given(value: list[str] | None, default: tuple[str, ...]) -> Iterable[str]:

@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 ValuePath = tuple[str | int, ...]
 
-MAX_FILE_BYTES: Final = 8 * 1024 * 1024
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 32
 
 _NULL: Final = re.compile(r"~|null|Null|NULL|")
 _BOOLEAN: Final = re.compile(r"true|True|TRUE|false|False|FALSE")
-_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})", re.ASCII)
-_FLOAT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", re.ASCII)
+_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,299})", re.ASCII)
+_FLOAT: Final = re.compile(
+    r"[-+]?(?:0|[1-9][0-9]*)(?=[.eE])(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", re.ASCII
+)
 _REFERENCE: Final = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<bad>\$\{)")
 
 
@@ -74,8 +76,9 @@ class _Reader:
 
     def __init__(self, file: str, text: str, environment: Mapping[str, str]) -> None:
         self._document = Document(file)
+        self._text = text
         self._environment = environment
-        self._events: Iterator[yaml.Event] = yaml.parse(text, _YAML_LOADER)
+        self._events: Iterator[yaml.Event] = yaml.parse(_yaml_of(file, text), _YAML_LOADER)
 
     def read(self) -> Document:
         try:
@@ -87,11 +90,16 @@ class _Reader:
             if not isinstance(event := self._next(), yaml.StreamEndEvent):
                 raise self._error(event.start_mark, "a policy file holds one document: remove ---")
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            message = " ".join(part for part in (error.context, error.problem) if part)
-            raise self._error(mark, message) from error
+            raise self._error(error.problem_mark or error.context_mark, _why(error)) from error
         except yaml.reader.ReaderError as error:
-            raise self._error(None, f"the file cannot be read as YAML: {error.reason}") from error
+            before = self._text.encode("utf-8")[: error.position].decode("utf-8", "ignore")
+            line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
+            position = Position(self._document.file, line + 1, column + 1)
+            problems = (
+                *self._document.problems,
+                Problem(position, f"the file cannot be read as YAML: {error.reason}"),
+            )
+            raise PolicyError(problems) from error
         return self._document
 
     def _next(self) -> yaml.Event:
@@ -101,15 +109,18 @@ class _Reader:
         self._document._values[path] = self._at(event.start_mark)  # noqa: SLF001 - it is its maker
         if depth > MAX_DEPTH:
             raise self._error(event.start_mark, f"nested more than {MAX_DEPTH} deep")
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise self._error(event.start_mark, "anchors and aliases are not supported: repeat it")
-        if event.tag not in {None, "!"}:
-            raise self._error(event.start_mark, "YAML tags are not supported: remove it")
+        self._refuse_anchors_and_tags(event)
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(path, depth)
         return self._mapping(path, depth)
+
+    def _refuse_anchors_and_tags(self, event: Any) -> None:  # noqa: ANN401
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise self._error(event.start_mark, "anchors and aliases are not supported: repeat it")
+        if event.tag not in {None, "!"}:
+            raise self._error(event.start_mark, "YAML tags are not supported: remove it")
 
     def _sequence(self, path: ValuePath, depth: int) -> list[Value]:
         items: list[Value] = []
@@ -120,6 +131,7 @@ class _Reader:
     def _mapping(self, path: ValuePath, depth: int) -> dict[str, Value]:
         members: dict[str, Value] = {}
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            self._refuse_anchors_and_tags(event)
             if not isinstance(event, yaml.ScalarEvent):
                 raise self._error(event.start_mark, "a key must be a string")
             key, position = event.value, self._at(event.start_mark)
@@ -127,7 +139,7 @@ class _Reader:
             if key in members:
                 first = self._document.position(inner, key=True)
                 self._problem(position, f'"{key}" is here already, at line {first.line}')
-                self._value(self._next(), (*path, key, "again"), depth + 1)
+                self._value(self._next(), (_OUT_OF_THE_WAY, *inner), depth + 1)
                 continue
             self._document._keys[inner] = position  # noqa: SLF001 - it is its maker
             members[key] = self._value(self._next(), inner, depth + 1)
@@ -169,6 +181,39 @@ class _Reader:
     def _error(self, mark: Any, message: str) -> PolicyError:  # noqa: ANN401
         return PolicyError([*self._document.problems, Problem(self._at(mark), message)])
 
+
+_SURROGATES: Final = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+)
+
+
+def _yaml_of(file: str, text: str) -> str:
+    """What of *text* is YAML; of a JSON file, two things are not.
+
+    JSON has tabs between its tokens, and writes a character beyond U+FFFF as two escapes.
+    """
+    if not file.endswith(".json"):
+        return text
+
+    def character(pair: re.Match[str]) -> str:
+        octets = bytes.fromhex(pair[2] + pair[3])
+        return pair[1] + octets.decode("utf-16-be")
+
+    return _SURROGATES.sub(character, text.replace("\t", " "))
+
+
+def _why(error: yaml.MarkedYAMLError) -> str:
+    """What libyaml found, or what was probably meant where that is known."""
+    if error.context == "while scanning an alias":
+        return 'a value that starts with * must be in quotes: "*.example.com"'
+    why = " ".join(part for part in (error.context, error.problem) if part)
+    opened, found = error.context_mark, error.problem_mark
+    if opened is not None and found is not None and opened.line != found.line:
+        why += f" (it begins at line {opened.line + 1})"
+    return why
+
+
+_OUT_OF_THE_WAY: Final = "a value that does not count"
 
 _YAML_LOADER: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 """libyaml's parser where the wheel has it; ten times faster than the one in Python."""

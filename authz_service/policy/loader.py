@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,21 +30,16 @@ def load_policy(paths: Iterable[Path], *, environment: Mapping[str, str]) -> Pol
     Raises PolicyError with every problem of every file.
     """
     problems: list[Problem] = []
-    documents: list[Document] = []
-    for file in dict.fromkeys(_files(paths, problems)):
-        try:
-            documents.append(read_document(str(file), _text(file), environment))
-        except PolicyError as error:
-            problems += error.problems
+    documents = list(_documents(_files(paths, problems), environment, problems))
     whole = not problems
     sources: list[PolicySource] = []
     key_files = set(_key_files(documents))
     for document in documents:
-        if Path(document.file).resolve() in key_files:
+        if _is_key_set(document) and os.path.realpath(document.file) in key_files:
             continue
         validated = validate_document(document)
         problems += (*document.problems, *validated.problems)
-        whole = whole and validated.whole
+        whole = whole and validated.has_every_issuer
         if validated.fields is not None:
             sources.append(PolicySource(document, validated.fields))
     try:
@@ -48,8 +47,31 @@ def load_policy(paths: Iterable[Path], *, environment: Mapping[str, str]) -> Pol
     except PolicyError as error:
         problems += error.problems
     if problems:
-        raise PolicyError(problems)
+        raise PolicyError(_without_consequences(problems, documents))
     return policy
+
+
+def _documents(
+    files: Iterable[Path], environment: Mapping[str, str], problems: list[Problem]
+) -> Iterator[Document]:
+    """Each of *files* once, however it is spelled; what is wrong goes to *problems*."""
+    for file in {os.path.realpath(file): file for file in files}.values():
+        try:
+            yield read_document(str(file), _text(file), environment)
+        except PolicyError as error:
+            problems += error.problems
+
+
+def _without_consequences(
+    problems: list[Problem], documents: Iterable[Document]
+) -> Iterator[Problem]:
+    """Leave out what is only wrong because of a problem that the same value has already.
+
+    Where `${NAME}` is not set, there is no more to say of that value.
+    """
+    causes = {problem for document in documents for problem in document.problems}
+    places = {problem.position for problem in causes}
+    return (problem for problem in problems if problem in causes or problem.position not in places)
 
 
 def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
@@ -61,7 +83,9 @@ def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
             files = sorted(
                 entry
                 for entry in path.iterdir()
-                if entry.suffix in _SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+                if entry.suffix in _SUFFIXES
+                and not entry.name.startswith(".")
+                and not entry.is_dir()  # a dangling link is a problem, not a gap
             )
         except OSError as error:
             problems.append(_unreadable(path, error))
@@ -79,8 +103,9 @@ def _text(file: Path) -> str:
     if len(octets) > MAX_FILE_BYTES:
         message = f"a policy file has at most {MAX_FILE_BYTES // 2**20} MiB"
         raise PolicyError([Problem(Position(str(file)), message)])
+    octets = octets.removeprefix(codecs.BOM_UTF8)
     try:
-        return octets.decode("utf-8-sig")
+        return octets.decode("utf-8")
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
         column = error.start - octets.rfind(b"\n", 0, error.start)
@@ -89,7 +114,10 @@ def _text(file: Path) -> str:
 
 
 def _read(file: Path) -> bytes:
-    """At most one byte more than a file may have."""
+    """At most one byte more than a file may have. Raises OSError."""
+    mode = file.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to read a pipe could take for ever
+        raise OSError(errno.EINVAL, "not a regular file")
     with file.open("rb") as stream:
         return stream.read(MAX_FILE_BYTES + 1)
 
@@ -99,14 +127,22 @@ def _unreadable(path: Path, error: OSError) -> Problem:
 
 
 def _read_beside(policy_file: str, name: str) -> bytes:
+    if "\0" in name:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     return _read(Path(policy_file).parent / name)
 
 
-def _key_files(documents: Iterable[Document]) -> Iterator[Path]:
+def _key_files(documents: Iterable[Document]) -> Iterator[str]:
     """Files that an issuer names as its key set: in the same directory, they are no policies."""
     for document in documents:
         issuers = document.value.get("issuers") if isinstance(document.value, dict) else None
         for issuer in issuers if isinstance(issuers, list) else ():
             name = issuer.get("jwks_file") if isinstance(issuer, dict) else None
-            if isinstance(name, str):
-                yield (Path(document.file).parent / name).resolve()
+            if isinstance(name, str) and "\0" not in name:
+                yield os.path.realpath(Path(document.file).parent / name)
+
+
+def _is_key_set(document: Document) -> bool:
+    """Whether this cannot be a policy, and may be a key set: no file can make another vanish."""
+    value = document.value
+    return isinstance(value, dict) and "keys" in value and "version" not in value

@@ -31,11 +31,10 @@ class Problem:
 
     def __str__(self) -> str:
         """One line, whatever the file holds: what cannot be printed is escaped."""
-        message = "".join(
+        return "".join(
             character if character.isprintable() else character.encode("unicode_escape").decode()
-            for character in self.message
+            for character in f"{self.position}: {self.message}"
         )
-        return f"{self.position}: {message}"
 
 
 class PolicyError(Exception):

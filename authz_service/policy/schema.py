@@ -7,9 +7,18 @@ a name that must exist, is the compiler's.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from authz_service.core.algorithms import ALGORITHMS
 from authz_service.core.claims import ClaimReference
@@ -32,8 +41,9 @@ _NAME: Final = re.compile(r"[ -~]{1,200}", re.ASCII)
 _RESERVED_HEADERS: Final = frozenset({
     "authorization", "connection", "content-length", "content-type", "cookie", "expect", "host",
     "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding",
-    "upgrade",
+    "upgrade", "x-request-id",
 })  # fmt: skip
+_RESERVED_BEGINNINGS: Final = ("x-envoy-", "x-forwarded-")
 
 
 def _scope(text: str) -> str:
@@ -57,7 +67,7 @@ def _header_name(text: str) -> str:
     if not _HEADER_NAME.fullmatch(text):
         message = "not the name of an HTTP header (RFC 9110, section 5.1)"
         raise ValueError(message)
-    if text in _RESERVED_HEADERS or text.startswith("x-envoy-"):
+    if text in _RESERVED_HEADERS or text.startswith(_RESERVED_BEGINNINGS):
         message = "this header has a meaning of its own: choose another name"
         raise ValueError(message)
     return text
@@ -68,7 +78,15 @@ def _strip_pattern(text: str) -> str:
     if name == "":
         message = "write a name, or the beginning of names and a final *"
         raise ValueError(message)
+    if text == "authorization":
+        message = "write authorization: remove instead"
+        raise ValueError(message)
     _header_name(name)
+    if text != name and any(
+        reserved.startswith(name) for reserved in (*_RESERVED_HEADERS, *_RESERVED_BEGINNINGS)
+    ):
+        message = "this would remove headers that have a meaning of their own"
+        raise ValueError(message)
     return text
 
 
@@ -92,9 +110,28 @@ def _preset(text: str) -> str:
     return text
 
 
+def is_name(text: str) -> bool:
+    """Whether *text* can stand in logs, metrics and a challenge's realm."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
+    if not is_name(text):
         message = "a name is up to 200 characters of printable ASCII"
+        raise ValueError(message)
+    return text
+
+
+def _version(value: object) -> object:
+    if value != 1 or isinstance(value, bool | float):
+        message = "write 1"
+        raise ValueError(message)
+    return value
+
+
+def _issuer(text: str) -> str:
+    if not is_name(text):
+        message = "an issuer is up to 200 characters of printable ASCII"
         raise ValueError(message)
     return text
 
@@ -153,11 +190,14 @@ def _text(parse: Callable[[str], object]) -> BeforeValidator:
         if isinstance(value, str) and value:
             return parse(value)
         message = "write a string that is not empty"
+        if not isinstance(value, str):
+            message = "write a string (in quotes, where it looks like a number)"
         raise ValueError(message)
 
     return BeforeValidator(parse_text)
 
 
+Identifier = Annotated[str, AfterValidator(_issuer)]
 Name = Annotated[str, AfterValidator(_name)]
 Scope = Annotated[str, AfterValidator(_scope)]
 Method = Annotated[str, AfterValidator(_method)]
@@ -179,6 +219,17 @@ NotYet = Annotated[None, BeforeValidator(_not_supported_yet)]
 class _Mapping(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_null(cls, value: object, info: ValidationInfo) -> object:
+        """What was left empty may have been meant to restrict something, so it is no default."""
+        field = cls.model_fields[info.field_name or ""]
+        optional = field.default is None and field.annotation is not type(None)
+        if value is None and optional and info.field_name != "claims_header":
+            message = "left empty: write a value, or remove it"
+            raise ValueError(message)
+        return value
+
 
 class RefreshFields(_Mapping):
     """`refresh` of an issuer."""
@@ -192,7 +243,7 @@ class RefreshFields(_Mapping):
 class IssuerFields(_Mapping):
     """An entry of `issuers`."""
 
-    issuer: Annotated[list[NonEmpty], BeforeValidator(_as_list), Field(min_length=1)]
+    issuer: Annotated[list[Identifier], BeforeValidator(_as_list), Field(min_length=1)]
     name: Name | None = None
     preset: Annotated[str, AfterValidator(_preset)] = "rfc9068"
     jwks_uri: str | None = None
@@ -213,6 +264,13 @@ class ClaimValueFields(_Mapping):
 
     any_of: Annotated[list[ExpectedClaim], Field(min_length=1)] | None = None
     present: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.any_of is None) == (self.present is None):
+            message = "write either any_of or present: true"
+            raise ValueError(message)
+        return self
 
 
 class RequirementFields(_Mapping):
@@ -263,7 +321,7 @@ class ForwardFields(_Mapping):
 class PolicyFields(_Mapping):
     """A whole policy file."""
 
-    version: Literal[1]
+    version: Annotated[int, BeforeValidator(_version)]
     issuers: list[IssuerFields] = []
     resources: list[ResourceFields] = []
     forward: ForwardFields | None = None

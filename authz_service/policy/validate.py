@@ -39,22 +39,34 @@ _EXPECTED: Final[Mapping[str, str]] = {
 class ValidatedDocument:
     """What is well-formed of a document, and what is wrong with the rest.
 
-    *fields* is None where nothing could be kept; *whole* says that no entry had to be left out.
+    *fields* is None where nothing could be kept.
     """
 
     fields: PolicyFields | None
     problems: tuple[Problem, ...] = ()
-    whole: bool = True
+    has_every_issuer: bool = True
+    """No issuer had to be left out, so that a name which is none of theirs is nobody's."""
 
 
 def validate_document(document: Document) -> ValidatedDocument:
     """Check the shape of *document*, apart from what its own problems say already."""
+    if document.value is None:
+        problem = Problem(document.position(()), "the file is empty: start with version: 1")
+        return ValidatedDocument(None, (problem,))
     try:
         return ValidatedDocument(PolicyFields.model_validate(document.value))
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
         problems = tuple(_problem(document, error) for error in errors)
-        return ValidatedDocument(_validate_remains(document.value, errors), problems, whole=False)
+        remains = _validate_remains(document.value, errors)
+        return ValidatedDocument(remains, problems, _has_every_issuer(document.value, remains))
+
+
+def _has_every_issuer(value: Value, remains: PolicyFields | None) -> bool:
+    issuers = value.get("issuers", []) if isinstance(value, dict) else None
+    return (
+        isinstance(issuers, list) and remains is not None and len(issuers) == len(remains.issuers)
+    )
 
 
 def _validate_remains(value: Value, errors: list[ErrorDetails]) -> PolicyFields | None:
@@ -75,21 +87,15 @@ def _validate_remains(value: Value, errors: list[ErrorDetails]) -> PolicyFields 
     return None
 
 
-def _existing(value: Value, path: ValuePath) -> ValuePath:
+def _existing(value: Any, path: ValuePath) -> ValuePath:  # noqa: ANN401 - whatever the file holds
     """The part of *path* that leads to a value; steps that *value* does not have are left out."""
     existing: ValuePath = ()
     for step in path:
-        inner = _members(value)
-        if step in inner:
-            existing, value = (*existing, step), inner[step]
+        if (isinstance(value, dict) and step in value) or (
+            isinstance(value, list) and step in range(len(value))
+        ):
+            existing, value = (*existing, step), value[step]  # type: ignore[index]
     return existing
-
-
-def _members(value: Value) -> dict[str | int, Value]:
-    """What is directly in *value*, by key or index."""
-    if isinstance(value, dict):
-        return dict(value.items())
-    return dict(enumerate(value)) if isinstance(value, list) else {}
 
 
 def _order(path: ValuePath) -> list[tuple[bool, int | str]]:
@@ -111,13 +117,14 @@ def _problem(document: Document, error: ErrorDetails) -> Problem:
 
 def _message(error: ErrorDetails, path: tuple[int | str, ...]) -> str:
     kind = error["type"]
-    name = next((step for step in reversed(path) if isinstance(step, str)), "policy")
+    name = next((step for step in reversed(path) if isinstance(step, str)), "policy") or '""'
     if kind == "extra_forbidden":
         return f'unknown field "{name}"{_suggestion(name, path)}'
     if kind == "missing":
         return f'the field "{name}" is missing'
     if kind == "literal_error":
-        return f"{name}: write {error['ctx']['expected']}"
+        expected = error["ctx"]["expected"].replace("'", "").replace("True", "true")
+        return f"{name}: write {expected}"
     if kind == "value_error":
         return f"{name}: {error['ctx']['error']}"
     return f"{name}: {_EXPECTED.get(kind, error['msg'])}"
