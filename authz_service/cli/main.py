@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Final
 
 import click
@@ -11,6 +12,10 @@ _COMMANDS: Final = {
     "serve": "Run the service.",
     "demo": "Run everything on this machine and show what is decided.",
 }
+
+
+# gRPC's own log is neither JSON nor ours; what it knows of a failure is reported by us.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 class _LazyGroup(click.Group):

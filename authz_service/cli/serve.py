@@ -43,7 +43,7 @@ def _admin_address(
 @click.command("serve")
 @click.option(
     "--policy", multiple=True, required=True, envvar="AUTHZ_POLICY", metavar="PATH",
-    type=click.Path(path_type=Path),
+    show_envvar=True, type=click.Path(path_type=Path),
     help="Policy file, or a directory of them. May be given more than once.",
 )  # fmt: skip
 @click.option(
@@ -82,6 +82,8 @@ def command(
         _refuse(*(str(problem) for problem in error.problems))
     except ListenError as error:
         _refuse(f"authz-service: {error}")
+    finally:
+        logs.finish()
 
 
 def _run(service: Coroutine[None, None, None]) -> None:

@@ -42,7 +42,8 @@ def to_http_request(check: CheckRequest) -> HttpRequest:
     """
     http = check.attributes.request.http
     headers = tuple(_headers(http))
-    pseudo = dict(header for header in headers if header[0].startswith(":"))
+    # Of two, the first: the raw ones come first.
+    pseudo = dict(header for header in reversed(headers) if header[0].startswith(":"))
     return HttpRequest(
         method=http.method,
         authority=pseudo.get(":authority", http.host),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import traceback
 from dataclasses import dataclass
@@ -143,11 +144,12 @@ class AuthorizationServicer:
 def _log_bug(event: str, error: Exception) -> None:
     """Log where *error* came from, without its message, which may hold what somebody sent."""
     frames = traceback.extract_tb(error.__traceback__)
-    _log.error(
-        event,
-        error=type(error).__name__,
-        where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-    )
+    with contextlib.suppress(Exception):  # it may be the log that is broken
+        _log.error(
+            event,
+            error=type(error).__name__,
+            where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        )
 
 
 def generic_handler(

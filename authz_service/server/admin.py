@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from authz_service.server.listen import ListenError, TcpAddress
+from authz_service.server.listen import ListenError, TcpAddress, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +36,9 @@ class AdminServer:
         site = web.TCPSite(self._runner, address.host, address.port)
         try:
             await site.start()
-        except OSError as error:
+        except (OSError, UnicodeError):
             await self._runner.cleanup()
-            raise ListenError(f"cannot listen on {address}: {error.strerror or error}") from None
+            raise ListenError(f"cannot listen on {address}: {why_not(address)}") from None
         return TcpAddress(address.host, self._runner.addresses[0][1])
 
     async def stop(self) -> None:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HOST_PORT: Final = re.compile(
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})", re.ASCII
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|(?!unix)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*)"
+    r":(?P<port>[0-9]{1,5})",
+    re.ASCII,
 )
 _MAX_PORT: Final = 65535
 _SOCKET_MODE: Final = 0o660
@@ -56,6 +58,25 @@ def parse_address(text: str) -> TcpAddress | UnixAddress:
     if match is None or int(match["port"]) > _MAX_PORT:
         raise ValueError("write HOST:PORT, [::]:PORT or unix:/path")
     return TcpAddress(match["host"].strip("[]"), int(match["port"]))
+
+
+def why_not(address: TcpAddress | UnixAddress) -> str:
+    """Why *address* could not be listened on, found out by trying once more."""
+    family = socket.AF_UNIX if isinstance(address, UnixAddress) else socket.AF_INET
+    name: str | tuple[str, int] = str(getattr(address, "path", ""))
+    if isinstance(address, TcpAddress):
+        family = socket.AF_INET6 if ":" in address.host else family
+        name = (address.host, address.port)
+    with socket.socket(family) as probe:
+        try:
+            probe.bind(name)
+        except UnicodeError:
+            return "not the name of a host"
+        except OSError as error:
+            return error.strerror or str(error)
+    if isinstance(address, UnixAddress):
+        address.path.unlink(missing_ok=True)
+    return "it may have been taken for a moment"
 
 
 @contextlib.contextmanager

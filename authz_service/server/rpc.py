@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import socket
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from authz_service.ext_authz.servicer import SERVICE_NAME, AuthorizationServicer, generic_handler
-from authz_service.server.listen import ListenError, TcpAddress, UnixAddress, private_socket
+from authz_service.server.listen import (
+    ListenError,
+    TcpAddress,
+    UnixAddress,
+    private_socket,
+    why_not,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +27,9 @@ _NO_LIMIT: Final = 2**31 - 1
 _OPTIONS: Final[Sequence[tuple[str, int]]] = (
     # With it, a second server would share the port without a word.
     ("grpc.so_reuseport", 0),
+    # gRPC would answer a larger Check with an error, which is not a refusal. Headers are at most
+    # some 60 KiB with Envoy; a body, which nobody here looks at, may come along if so configured.
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     # gRPC would cancel what waits beyond these, and a cancelled Check is not a refusal.
     ("grpc.server.max_pending_requests", _NO_LIMIT),
     ("grpc.server.max_pending_requests_hard_limit", _NO_LIMIT),
@@ -41,11 +53,12 @@ class RpcServer:
         """
         await self.set_serving(serving=False)
         try:
+            target = await _target(address)
             with _binding(address):
-                port = self._server.add_insecure_port(str(address))
+                port = self._server.add_insecure_port(target)
                 await self._server.start()
-        except (RuntimeError, OSError):
-            raise ListenError(f"cannot listen on {address}: is it taken, or not ours?") from None
+        except (RuntimeError, OSError, UnicodeError):
+            raise ListenError(f"cannot listen on {address}: {why_not(address)}") from None
         return TcpAddress(address.host, port) if isinstance(address, TcpAddress) else address
 
     async def set_serving(self, *, serving: bool) -> None:
@@ -60,6 +73,20 @@ class RpcServer:
         """Take no new Checks, and give those under way *grace* seconds."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
+
+
+async def _target(address: TcpAddress | UnixAddress) -> str:
+    """The name that gRPC has for *address*, which it cannot take for one of another kind.
+
+    A host is looked up here: to gRPC, `unix:9191` is no host. Raises OSError, UnicodeError.
+    """
+    if isinstance(address, UnixAddress):
+        return f"unix:{quote(str(address.path))}"  # gRPC decodes it
+    found = await asyncio.get_running_loop().getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM
+    )
+    _, _, _, _, (ip_address, *_) = found[0]
+    return str(TcpAddress(str(ip_address), address.port))
 
 
 def _binding(address: TcpAddress | UnixAddress) -> contextlib.AbstractContextManager[None]:

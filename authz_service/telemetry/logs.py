@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Final
@@ -14,7 +16,7 @@ from authz_service.core.request import Host
 from authz_service.core.summary import summarize
 
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor
 
     from authz_service.core.decision import Decision
     from authz_service.core.request import HttpRequest
@@ -33,7 +35,7 @@ def configure(*, log_format: str, level: str) -> None:
     """Send all events of *level* and above to standard output, in *log_format*."""
     renderer: list[Processor] = [structlog.processors.JSONRenderer()]
     if log_format == "console":
-        renderer = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        renderer = [_escape, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -41,9 +43,41 @@ def configure(*, log_format: str, level: str) -> None:
             *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(_Output()),
         cache_logger_on_first_use=True,
     )
+
+
+class _Output(io.StringIO):
+    """Standard output, for lines that may get lost but must not get in the way.
+
+    A reader that has gone, or a disk that is full, is no reason to refuse or to stop.
+    """
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+
+
+def finish() -> None:
+    """Write what is left. What cannot be written is dropped, or Python would make it its status."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _escape(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Leave nothing in a value that a terminal would obey; in JSON nothing is left anyway."""
+    return {
+        key: value.encode("unicode_escape").decode("ascii") if isinstance(value, str) else value
+        for key, value in event.items()
+    }
 
 
 def log_check(request: HttpRequest, decision: Decision, seconds: float) -> None:
