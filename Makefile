@@ -16,9 +16,13 @@ help: ## this list
 demo: $(VENV)/.installed ## run everything on this machine and show what is decided (ARGS=--once)
 	@$(BIN)/authz-service demo $(ARGS)
 
-test: $(VENV)/.installed ## the whole test suite (ARGS=… goes to pytest)
-	@$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+test: $(VENV)/.installed ## the whole test suite and the coverage of the core; with ARGS=… those tests alone
+ifeq ($(strip $(ARGS)),)
+	@$(BIN)/python -m pytest --quiet --cov --cov-report=
 	@$(BIN)/python -m coverage report --include='authz_service/core/*' --fail-under=100
+else
+	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: $(VENV)/.installed ## style, types, generated code
 	@$(BIN)/ruff check .
@@ -55,7 +59,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 		|| { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python' >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo 'Python has no venv here: install it (Debian: python3-venv)' >&2; exit 2; }
-	@echo 'setting up $(VENV) …'
+	@echo 'setting up $(VENV), which takes about a minute …'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .

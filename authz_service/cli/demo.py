@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from authz_service.demo import tokens
-from authz_service.demo.envoy import EnvoyError
+from authz_service.demo.envoy import DEMO_EXTRA, EnvoyError
 from authz_service.demo.service import ServiceStartError
 from authz_service.demo.tour import tour
 from authz_service.demo.world import API, SHOP, running_world
@@ -21,7 +22,7 @@ try:
     from rich.table import Table
     from rich.text import Text
 except ImportError:
-    click.echo('the demo needs more than the service: pip install "authz-service[demo]"', err=True)
+    click.echo(f"the demo needs {DEMO_EXTRA}", err=True)
     sys.exit(2)
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
 _FAILED: Final = 1
 _CANNOT_RUN: Final = 2
 _INTERRUPTED: Final = 130
-_WIDTH: Final = 150
+_WIDTH: Final = 150  # where there is no terminal to ask
+_WIDE: Final = 120  # from here on, five columns can be read
 
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="End after the tour: status 0 if all went as it should.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, envvar="AUTHZ_DEMO_PORT",
+    "--port", type=click.IntRange(0, 65535), default=0, envvar="AUTHZ_DEMO_PORT", show_envvar=True,
     help="Port of Envoy on 127.0.0.1; a free one unless given.",
 )  # fmt: skip
 def command(*, once: bool, port: int) -> None:
@@ -63,13 +65,14 @@ def _cannot_run(message: str) -> NoReturn:
 
 
 async def _demonstrate(*, once: bool, port: int) -> bool:
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH
+    console = Console(width=width, highlight=False)
     _cancel_on_signals()
     console.print("starting a development issuer, a sample API, authz-service and Envoy …")
     async with running_world(listener=port) as world:
         with console.status("touring …"):
             outcomes = await tour(world, lambda _outcome: None)
-        console.print(_table(outcomes))
+        console.print(_table(outcomes, wide=console.width >= _WIDE))
         passed = _report(console, outcomes)
         if not once:
             console.print(await _commands(world), soft_wrap=True, markup=False)
@@ -87,23 +90,28 @@ def _cancel_on_signals() -> None:
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
-def _table(outcomes: list[Outcome]) -> Table:
+def _table(outcomes: list[Outcome], *, wide: bool) -> Table:
     table = Table(title="What authz-service decided, and what came through Envoy", show_lines=True)
-    for name in ("", "request", "the token had", "decision", "reason", "the upstream saw"):
+    columns = ["", "request", "the token had", "decision", "reason", "the upstream saw"]
+    if not wide:
+        columns = ["", "request, the token had", "decision, reason", "the upstream saw"]
+    for name in columns:
         table.add_column(name, overflow="fold")
     for outcome in outcomes:
-        decision = Text(f"{outcome.status}", style="green" if outcome.status < 400 else "red")  # noqa: PLR2004 - HTTP's errors start there
-        reason = outcome.reason
+        good = not outcome.faults
+        request, token = Text(outcome.stop.request), Text(outcome.stop.token)
+        colour = "green" if outcome.decision == "allow" else "red"
+        decision = Text(f"{outcome.decision} {outcome.status}", style=colour)
+        reason = Text(outcome.reason)
         if 'scope="' in outcome.challenge:
-            reason += "\n" + outcome.challenge.partition("scope=")[2].join(("needs ", ""))
+            reason.append("\nneeds " + outcome.challenge.partition("scope=")[2])
+        cells = [request, token, decision, reason]
+        if not wide:
+            lines = Text("\n")
+            cells = [lines.join([request, token]), lines.join([decision, reason])]
         table.add_row(
-            Text(
-                "✓" if not outcome.faults else "✗", style="green" if not outcome.faults else "red"
-            ),
-            Text(outcome.stop.request),
-            Text(outcome.stop.token),
-            Text(f"{outcome.decision} ").append_text(decision),
-            Text(reason),
+            Text("✓" if good else "✗", style="green" if good else "red"),
+            *cells,
             Text(outcome.upstream_saw or "nothing"),
         )
     return table

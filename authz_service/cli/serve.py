@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 _BAD_CONFIGURATION = 2
+_ADMIN_FORMS = "write HOST:PORT, [::]:PORT or off"
 
 
 def _listen_address(
@@ -30,20 +31,31 @@ def _listen_address(
 
 
 def _admin_address(
-    context: click.Context, parameter: click.Parameter, value: str
+    _context: click.Context, _parameter: click.Parameter, value: str
 ) -> TcpAddress | None:
     if value == "off":
         return None
-    address = _listen_address(context, parameter, value)
+    try:
+        address = parse_address(value)
+    except ValueError:
+        raise click.BadParameter(_ADMIN_FORMS) from None
     if isinstance(address, UnixAddress):
-        raise click.BadParameter("write HOST:PORT, [::]:PORT or off")
+        raise click.BadParameter(_ADMIN_FORMS)
     return address
+
+
+def _paths(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[Path, ...]:
+    if "" in value:
+        raise click.BadParameter("the path is empty")
+    return tuple(Path(path) for path in value)
 
 
 @click.command("serve")
 @click.option(
     "--policy", multiple=True, required=True, envvar="AUTHZ_POLICY", metavar="PATH",
-    show_envvar=True, type=click.Path(path_type=Path),
+    show_envvar=True, type=click.Path(), callback=_paths,
     help="Policy file, or a directory of them. May be given more than once.",
 )  # fmt: skip
 @click.option(

@@ -89,7 +89,9 @@ ANSWERS: Final[Mapping[DenyReason, Answer]] = MappingProxyType({
     DenyReason.EXPIRED: _invalid_token("the access token has expired"),
     DenyReason.NOT_YET_VALID: _invalid_token("the access token is not valid yet"),
     DenyReason.LIFETIME_TOO_LONG: _NOT_VALID,
-    DenyReason.WRONG_AUDIENCE: _invalid_token("the access token is meant for another API"),
+    DenyReason.WRONG_AUDIENCE: _invalid_token(
+        "the access token is meant for another API or organization"
+    ),
     DenyReason.INSUFFICIENT_SCOPE: Answer(
         403, RpcCode.PERMISSION_DENIED, "insufficient_scope",
         "the access token lacks a scope that this needs",

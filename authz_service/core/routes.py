@@ -18,6 +18,8 @@ MAX_SEGMENTS: Final = 64
 
 _VARIABLE: Final = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>=\*\*)?\}", re.ASCII)
 _NOT_LITERAL: Final = re.compile(r"[{}*?#;\\]")
+_NOT_IN_PATHS: Final = re.compile(r'[<>\[\]|^"`]')  # RFC 3986, section 3.3
+_FOREIGN_VARIABLE: Final = re.compile(r"[:$]([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 _MALFORMED_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -104,12 +106,7 @@ def _parse_segment(text: str) -> Segment:
         return Rest(None)
     if variable := _VARIABLE.fullmatch(text):
         return Rest(variable["name"]) if variable["rest"] else OneSegment(variable["name"])
-    if text == "":
-        raise ValueError("a path has no empty segment")
-    if _NOT_LITERAL.search(text):
-        raise ValueError("a segment is a name, {name}, *, ** or {name=**}, and nothing beside it")
-    if _MALFORMED_ESCAPE.search(text):
-        raise ValueError("% starts an escape of two hexadecimal digits")
+    _refuse_misunderstandings(text)
     try:
         literal = unquote(text, errors="strict")
     except UnicodeDecodeError:
@@ -117,6 +114,24 @@ def _parse_segment(text: str) -> Segment:
     if not is_unambiguous_segment(literal) or "/" in literal:
         raise ValueError("no request matches this segment: it would be refused as ambiguous")
     return Literal(literal)
+
+
+def _refuse_misunderstandings(text: str) -> None:
+    """Refuse what would be read as literal text, and was probably meant to be more."""
+    if text == "":
+        raise ValueError("a path has no empty segment")
+    if "?" in text:
+        raise ValueError("a path has no query: leave out what starts at ?")
+    if foreign := _FOREIGN_VARIABLE.fullmatch(text):
+        raise ValueError(
+            f"write {{{foreign[1]}}} for a variable, or %{ord(text[0]):X} for {text[0]}"
+        )
+    if _NOT_IN_PATHS.search(text):
+        raise ValueError('one of <>[]|^"` is here: for the character itself, write its escape')
+    if _NOT_LITERAL.search(text):
+        raise ValueError("a segment is a name, {name}, *, ** or {name=**}, and nothing beside it")
+    if _MALFORMED_ESCAPE.search(text):
+        raise ValueError("% starts an escape of two hexadecimal digits")
 
 
 @dataclass(slots=True)

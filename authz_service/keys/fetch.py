@@ -107,7 +107,12 @@ async def _once(
 
 
 def _no_answer(url: str, error: Exception) -> IssuerError:
-    return IssuerError("no answer", url=url, error=type(error).__name__)
+    """What went wrong, by the name of the exception and what the system says, never the server."""
+    cause = getattr(error, "os_error", error)
+    why = getattr(cause, "strerror", None)
+    return IssuerError(
+        "no answer", url=url, error=type(error).__name__, cause=str(why or type(cause).__name__)
+    )
 
 
 async def _read(response: aiohttp.ClientResponse, *, conditional: bool) -> Fetched:

@@ -205,7 +205,7 @@ def _yaml_of(file: str, text: str) -> str:
 def _why(error: yaml.MarkedYAMLError) -> str:
     """What libyaml found, or what was probably meant where that is known."""
     if error.context == "while scanning an alias":
-        return 'a value that starts with * must be in quotes: "*.example.com"'
+        return 'put what starts with * in quotes: "*" or "*.example.com"'
     why = " ".join(part for part in (error.context, error.problem) if part)
     opened, found = error.context_mark, error.problem_mark
     if opened is not None and found is not None and opened.line != found.line:

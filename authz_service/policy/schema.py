@@ -6,6 +6,7 @@ a name that must exist, is the compiler's.
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
@@ -47,6 +48,9 @@ _RESERVED_BEGINNINGS: Final = ("x-envoy-", "x-forwarded-")
 
 
 def _scope(text: str) -> str:
+    if len(several := text.split()) > 1:
+        message = f"these are {len(several)} scopes: write [{', '.join(several)}]"
+        raise ValueError(message)
     if not _SCOPE_TOKEN.fullmatch(text):
         message = 'a scope is printable ASCII without a space, " or \\ (RFC 6749, section 3.3)'
         raise ValueError(message)
@@ -105,7 +109,8 @@ def _preset(text: str) -> str:
         message = f'the preset "{text}" is not supported yet'
         raise ValueError(message)
     if text not in PRESETS:
-        message = f"not one of {', '.join(sorted({*PRESETS, *LATER}))}"
+        near = difflib.get_close_matches(text, PRESETS, n=1)
+        message = f'did you mean "{near[0]}"?' if near else f"not one of {', '.join(PRESETS)}"
         raise ValueError(message)
     return text
 
@@ -168,6 +173,13 @@ def _claim_value(value: object) -> object:
     """Bring the forms of what a claim must be to one: a bare value is the only one of its kind."""
     if isinstance(value, str | bool | int | float):
         return {"any_of": [value]}
+    if (
+        isinstance(value, dict)
+        and list(value.values()) == [None]
+        and not {"any_of", "present"} & set(value)
+    ):
+        message = f'put it in quotes: "{{{next(iter(value))}}}"'
+        raise ValueError(message)
     if isinstance(value, dict):
         return value
     message = "write a string, a number, a boolean, {any_of: [...]} or {present: true}"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from authz_service.server.readiness import Readiness
     from authz_service.telemetry.metrics import Metrics
 
+_STOP_SECONDS = 1.0
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -25,10 +26,11 @@ class AdminServer:
         self._readiness = readiness
         self._metrics = metrics
         app = web.Application()
+        app.on_response_prepare.append(_name_no_versions)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._serve_metrics)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_SECONDS)
 
     async def start(self, address: TcpAddress) -> TcpAddress:
         """Listen on *address*, and say where really. Raises ListenError."""
@@ -55,3 +57,7 @@ class AdminServer:
     async def _serve_metrics(self, _request: web.Request) -> web.Response:
         headers = {"content-type": _EXPOSITION}
         return web.Response(body=self._metrics.exposition(), headers=headers)
+
+
+async def _name_no_versions(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["server"] = "authz-service"

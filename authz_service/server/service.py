@@ -15,6 +15,7 @@ from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
 from authz_service.policy import load_policy
 from authz_service.server.admin import AdminServer
+from authz_service.server.listen import ListenError
 from authz_service.server.readiness import Readiness
 from authz_service.server.rpc import RpcServer
 from authz_service.telemetry import logs
@@ -72,6 +73,10 @@ class _Service:
         listen = await self._rpc.start(settings.listen)
         try:
             admin = await self._admin.start(settings.admin) if settings.admin else None
+        except ListenError:
+            await self._rpc.stop(0)
+            raise
+        try:
             self._refresher.start()
             _log.info("listening", listen=str(listen), admin=str(admin) if admin else None)
             if not self._policy.hosts.values:

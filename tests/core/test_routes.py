@@ -73,7 +73,7 @@ def test_a_pattern_is_read(text: str, segments: tuple[object, ...]) -> None:
         ("/{a}.json", "and nothing beside it"),
         ("/a*", "and nothing beside it"),
         ("/***", "and nothing beside it"),
-        ("/a?b", "and nothing beside it"),
+        ("/a?b", "a path has no query"),
         ("/a#b", "and nothing beside it"),
         ("/a;b", "and nothing beside it"),
         ("/a\\b", "and nothing beside it"),
@@ -88,7 +88,12 @@ def test_a_pattern_is_read(text: str, segments: tuple[object, ...]) -> None:
         ("/%00", "ambiguous"),
         ("/a\nb", "ambiguous"),
         ("/..%3Bx", "ambiguous"),
-        ("/%ff", "utf-8"),
+        ("/%ff", "not UTF-8"),
+        ("/:id", r"write \{id\}"),
+        ("/<id>", "escape"),
+        ("/[0-9]+", "escape"),
+        ("/$id", r"write \{id\}"),
+        ("/a?x=1", "a path has no query"),
     ],
 )
 def test_a_pattern_that_is_none_is_refused_with_what_to_write(text: str, fault: str) -> None:

@@ -242,7 +242,7 @@ def test_an_envoy_that_is_not_ready_in_time_is_ended(config: Path, log: Path) ->
 
 @linux_only
 def test_envoy_ends_with_a_parent_that_is_killed(config: Path, log: Path) -> None:
-    parent = subprocess.Popen(  # noqa: S603 - this interpreter, this file's own script
+    parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(config), str(log)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,

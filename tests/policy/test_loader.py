@@ -335,10 +335,7 @@ def test_a_key_file_that_no_issuer_names_is_taken_for_a_policy(folder: Folder) -
     folder.write(KEY_SET, "jwks.json")
     assert folder.problems_at() == [
         'jwks.json:1:1: the field "version" is missing',
-        (
-            'jwks.json:1:2: unknown field "keys": write one of forward, issuers, mode,'
-            " resources, version"
-        ),
+        ('jwks.json:1:2: unknown field "keys": write one of forward, issuers, resources, version'),
     ]
 
 
