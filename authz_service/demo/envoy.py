@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 import yaml
 
-from authz_service.demo.leash import on_a_leash
+from authz_service.demo.leash import end, on_a_leash
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -220,16 +220,8 @@ class Envoy:
     async def stop(self, *, within: float = 5.0) -> None:
         """End Envoy: SIGTERM, and SIGKILL if it is still there *within* so many seconds."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        if process.returncode is None:
-            process.terminate()
-        try:
-            async with asyncio.timeout(within):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if process is not None:
+            await end(process, within=within)
 
     async def _spawn(self, binary: Path, address: Path) -> asyncio.subprocess.Process:
         options = (*_OPTIONS, "--admin-address-path", address, "--config-path", self._config)

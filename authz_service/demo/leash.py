@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -30,3 +31,15 @@ def on_a_leash(program: Path | str) -> tuple[str, ...]:
     On Linux it gets SIGTERM when this process ends; elsewhere it is started as it is.
     """
     return (sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), str(program))
+
+
+async def end(process: asyncio.subprocess.Process, *, within: float) -> None:
+    """End *process*: SIGTERM, and SIGKILL if it is still there after *within* seconds."""
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(within):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

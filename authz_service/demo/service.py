@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from authz_service.demo.leash import on_a_leash
+from authz_service.demo.leash import end, on_a_leash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,14 +85,7 @@ class AuthzService:
         process, self._process = self._process, None
         if process is None:
             return
-        if process.returncode is None:
-            process.terminate()
-        try:
-            async with asyncio.timeout(_STOP_WITHIN):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end(process, within=_STOP_WITHIN)
         if self._reader is not None:
             await self._reader
 

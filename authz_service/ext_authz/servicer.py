@@ -111,8 +111,9 @@ class AuthorizationServicer:
         decision = self._decide_with(request, key_sets)
         if not (isinstance(decision, Deny) and decision.nudge and decision.issuer is not None):
             return decision
-        if self._keys.key_sets is key_sets:
-            fetch = self._keys.nudge(decision.issuer.name)
+        issuer = decision.issuer.name
+        if self._keys.key_sets.get(issuer) is key_sets.get(issuer):
+            fetch = self._keys.nudge(issuer)
             # Without any keys the issuer is in trouble: say so now, and do not pile up Checks.
             known_in_time = (
                 decision.reason is DenyReason.UNKNOWN_KEY
