@@ -6,6 +6,7 @@ What exists here is valid; `authz_service.policy` makes it from files and report
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -111,6 +112,17 @@ class TokenRequirement:
 Requirement = Public | TokenRequirement
 
 
+_METHOD: Final = re.compile(r"[A-Z][A-Z0-9_-]*", re.ASCII)
+
+
+def is_method(text: str) -> bool:
+    """Whether *text* can name a method here. Methods are case-sensitive (RFC 9110, section 9.1).
+
+    Not every server knows that: `delete` must not be "any other method" to us, and `DELETE` to it.
+    """
+    return _METHOD.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A path of a resource, and what each method needs there.
@@ -131,6 +143,8 @@ class Route:
 
         Raises AccessDenied (method_not_allowed): never hands on to a less specific route.
         """
+        if not is_method(method):
+            raise AccessDenied(DenyReason.METHOD_NOT_ALLOWED)
         requirement = self.methods.get(method)
         if requirement is None and method == "HEAD":
             requirement = self.methods.get("GET")
@@ -156,6 +170,8 @@ class Policy:
     issuers: tuple[Issuer, ...] = ()
     hosts: HostIndex[RouteIndex[Route]] = HostIndex({})  # noqa: RUF009 - frozen and empty
     forward: ForwardRules = field(default_factory=ForwardRules)
+    used_issuers: tuple[Issuer, ...] = ()
+    """Those of *issuers* whose tokens some route takes; the others' keys are not needed."""
 
     def match(self, host: Host, path: RequestPath) -> RouteMatch:
         """Find the route for *host* and *path*: first the host, then the most specific pattern.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -27,8 +27,8 @@ class HttpRequest:
 
     method: str
     authority: str
-    target: str
-    headers: tuple[tuple[str, str], ...] = ()
+    target: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def header_values(self, name: str) -> list[str]:
         """Every value that the request has under *name*, which is in lower case."""
@@ -70,6 +70,8 @@ class Host:
 # Visible ASCII but for "\" and "#": what a client may write in a path, as far as we go along.
 # RFC 3986 allows less; Envoy lets more pass, and upstreams differ in what they make of it.
 _RAW_PATH: Final = re.compile(r"/[!-~]*", re.ASCII)
+_MAX_PATH: Final = 8 * 1024  # characters; each segment costs time before anything is known
+_NO_SEGMENT: Final = frozenset({"", ".", ".."})
 _RAW_REFUSED: Final = re.compile(r"[\\#]")
 _MALFORMED_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -95,7 +97,8 @@ class RequestPath:
         """
         raw_path = target.partition("?")[0]
         if (
-            not _RAW_PATH.fullmatch(raw_path)
+            len(raw_path) > _MAX_PATH
+            or not _RAW_PATH.fullmatch(raw_path)
             or _RAW_REFUSED.search(raw_path)
             or _MALFORMED_ESCAPE.search(raw_path)
         ):
@@ -103,6 +106,10 @@ class RequestPath:
         raw_segments = raw_path[1:].split("/")
         if raw_segments[-1] == "":  # "/products/" is "/products", and "/" has no segments
             raw_segments.pop()
+        if "%" not in raw_path and ";" not in raw_path:
+            if not _NO_SEGMENT.isdisjoint(raw_segments):
+                raise AccessDenied(DenyReason.AMBIGUOUS_PATH)
+            return cls(tuple(raw_segments))  # nothing to decode, and the rest has been looked at
         segments = tuple(_parse_segment(raw) for raw in raw_segments)
         return cls(
             segments,
@@ -137,7 +144,7 @@ def is_unambiguous_segment(segment: str) -> bool:
     it must not be dots or nothing.
     """
     return _is_plain(segment) and all(
-        part.partition(";")[0] not in {"", ".", ".."} for part in segment.split("/")
+        part.partition(";")[0] not in _NO_SEGMENT for part in segment.split("/")
     )
 
 

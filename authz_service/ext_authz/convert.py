@@ -59,8 +59,9 @@ def _headers(http: AttributeContext.HttpRequest) -> Iterator[tuple[str, str]]:
         for header in http.header_map.headers
     ]
     yield from lines
+    seen = set(lines)
     for key, value in http.headers.items():
-        if (line := (key.lower(), value)) not in lines:
+        if (line := (key.lower(), value)) not in seen:
             yield line
 
 

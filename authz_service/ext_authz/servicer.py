@@ -107,25 +107,20 @@ class AuthorizationServicer:
         return response
 
     async def _decide(self, request: HttpRequest, time_remaining: float | None) -> Decision:
-        key_sets = self._keys.key_sets
-        decision = self._decide_with(request, key_sets)
+        decision = self._decide_now(request)
         if not (isinstance(decision, Deny) and decision.nudge and decision.issuer is not None):
             return decision
-        issuer = decision.issuer.name
-        if self._keys.key_sets.get(issuer) is key_sets.get(issuer):
-            fetch = self._keys.nudge(issuer)
-            # Without any keys the issuer is in trouble: say so now, and do not pile up Checks.
-            known_in_time = (
-                decision.reason is DenyReason.UNKNOWN_KEY
-                and fetch is not None
-                and await self._wait(fetch, time_remaining)
-            )
-            if not known_in_time:
-                return decision
-        return self._decide_with(request, self._keys.key_sets)
+        fetch = self._keys.nudge(decision.issuer.name)
+        # Without any keys the issuer is in trouble: say so now, and do not pile up Checks.
+        if fetch is None or decision.reason is not DenyReason.UNKNOWN_KEY:
+            return decision
+        if not await self._wait(fetch, time_remaining):
+            return decision
+        return self._decide_now(request)
 
-    def _decide_with(self, request: HttpRequest, key_sets: Mapping[str, KeySet]) -> Decision:
-        return authorize(request, policy=self._policy, keys=key_sets, now=self._clock())
+    def _decide_now(self, request: HttpRequest) -> Decision:
+        """Decide with what is current now, read once."""
+        return authorize(request, policy=self._policy, keys=self._keys.key_sets, now=self._clock())
 
     async def _wait(self, fetch: asyncio.Future[None], time_remaining: float | None) -> bool:
         """Whether *fetch* ended while there was time; it goes on for the others either way."""

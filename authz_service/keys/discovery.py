@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from authz_service.core import strict_json
 from authz_service.core.errors import IssuerError
 from authz_service.core.urls import url_fault
+from authz_service.keys.fetch import FetchError
 
 if TYPE_CHECKING:
     from authz_service.keys.fetch import Fetcher
@@ -39,16 +40,17 @@ async def discover_jwks_uri(
 ) -> str:
     """Find the key set of the issuer *identifier*, in *within* seconds for each of two requests.
 
-    Raises IssuerError, that of the first place where neither has usable metadata.
+    Raises FetchError where nothing was had from either place, and IssuerError where something was
+    that cannot be used.
     """
-    first_fault: IssuerError | None = None
+    faults: list[IssuerError] = []
     for url in metadata_urls(identifier):
         try:
             fetched = await fetcher.get(url, within=within)
             return jwks_uri_of(fetched.document or b"", identifier, allow_http=allow_http)
         except IssuerError as fault:
-            first_fault = first_fault or fault
-    raise first_fault or IssuerError("no place to look for metadata")
+            faults.append(fault)
+    raise next((fault for fault in faults if not isinstance(fault, FetchError)), faults[0])
 
 
 def jwks_uri_of(document: bytes, identifier: str, *, allow_http: bool) -> str:

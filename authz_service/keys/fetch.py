@@ -37,13 +37,17 @@ class Fetched:
     max_age: float | None = None
 
 
+class FetchError(IssuerError):
+    """No document was had. What it would have said is not known."""
+
+
 class Fetcher(Protocol):
     """Something that gets a document by its URL."""
 
     async def get(self, url: str, *, within: float, etag: str | None = None) -> Fetched:
         """Get *url* in *within* seconds at the most, or learn that it still has *etag*.
 
-        Raises IssuerError.
+        Raises FetchError.
         """
 
 
@@ -87,11 +91,11 @@ class HttpFetcher:
                 url,
                 allow_redirects=False,
                 headers={} if etag is None else {"if-none-match": etag},
-                timeout=aiohttp.ClientTimeout(total=within),
+                timeout=aiohttp.ClientTimeout(total=within, sock_connect=within / 2),
             ) as response:
                 return await _read(response, conditional=etag is not None)
         except TimeoutError:
-            raise IssuerError("no answer in time", url=url) from None
+            raise FetchError("no answer in time", url=url) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _no_answer(url, error) from None
 
@@ -106,11 +110,11 @@ async def _once(
         raise _no_answer(str(request.url), error) from None
 
 
-def _no_answer(url: str, error: Exception) -> IssuerError:
+def _no_answer(url: str, error: Exception) -> FetchError:
     """What went wrong, by the name of the exception and what the system says, never the server."""
     cause = getattr(error, "os_error", error)
     why = getattr(cause, "strerror", None)
-    return IssuerError(
+    return FetchError(
         "no answer", url=url, error=type(error).__name__, cause=str(why or type(cause).__name__)
     )
 
@@ -123,12 +127,12 @@ async def _read(response: aiohttp.ClientResponse, *, conditional: bool) -> Fetch
     if conditional and response.status == _NOT_MODIFIED:
         return Fetched(None, _sendable(etag), max_age)
     if response.status != _OK:
-        raise IssuerError("the answer is not 200", url=url, status=response.status)
+        raise FetchError("the answer is not 200", url=url, status=response.status)
     octets = bytearray()
     async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         octets += chunk
         if len(octets) > MAX_DOCUMENT_BYTES:
-            raise IssuerError("the answer is too large", url=url, at_most=MAX_DOCUMENT_BYTES)
+            raise FetchError("the answer is too large", url=url, at_most=MAX_DOCUMENT_BYTES)
     encoding = response.headers.get("content-encoding", "identity").lower()
     return Fetched(_decoded(bytes(octets), encoding, url), _sendable(etag), max_age)
 
@@ -143,14 +147,14 @@ def _decoded(octets: bytes, encoding: str, url: str) -> bytes:
     if encoding == "identity":
         return octets
     if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise IssuerError("the answer has a content coding that was not asked for", url=url)
+        raise FetchError("the answer has a content coding that was not asked for", url=url)
     try:
         stream = zlib.decompressobj(_GZIP_OR_ZLIB)
         decoded = stream.decompress(octets, MAX_DOCUMENT_BYTES + 1)
     except zlib.error:
-        raise IssuerError("the answer's content coding is broken", url=url) from None
+        raise FetchError("the answer's content coding is broken", url=url) from None
     if len(decoded) > MAX_DOCUMENT_BYTES:
-        raise IssuerError("the answer is too large", url=url, at_most=MAX_DOCUMENT_BYTES)
+        raise FetchError("the answer is too large", url=url, at_most=MAX_DOCUMENT_BYTES)
     if not stream.eof:
-        raise IssuerError("the answer's content coding is broken", url=url)
+        raise FetchError("the answer's content coding is broken", url=url)
     return decoded

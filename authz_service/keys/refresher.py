@@ -128,9 +128,13 @@ class _RemoteKeySet:
         self._key_set: KeySet | None = None
         self._stale_timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._fetching = False
+        self._nudged_meanwhile = False
 
     def nudge(self) -> asyncio.Future[None] | None:
-        if self._fetch_under_way is None and not self._closed:
+        if self._fetching:
+            self._nudged_meanwhile = True  # the answer may have been made before the new key was
+        elif self._fetch_under_way is None and not self._closed:
             now = self._clock()
             self._schedule = self._schedule.nudged(now)
             self._wake.set()
@@ -165,6 +169,7 @@ class _RemoteKeySet:
         if self._fetch_under_way is None:
             self._fetch_under_way = asyncio.get_running_loop().create_future()
         self._schedule = self._schedule.attempted(self._clock())
+        self._fetching, self._nudged_meanwhile = True, False
         try:
             self._succeeded(await self._source.fetch())
         except IssuerError as fault:
@@ -172,6 +177,9 @@ class _RemoteKeySet:
         except Exception as error:  # noqa: BLE001 - a bug in here must not end the refreshing
             self._failed("unexpected error", error=type(error).__name__)
         finally:
+            self._fetching = False
+            if self._nudged_meanwhile:
+                self._schedule = self._schedule.nudged(self._clock())
             self._end_of_fetch()
 
     def _end_of_fetch(self) -> None:

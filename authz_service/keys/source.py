@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from authz_service.core.errors import IssuerError
 from authz_service.core.jwks import KeySet, parse_jwk_set
 from authz_service.keys.discovery import discover_jwks_uri
+from authz_service.keys.fetch import FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,8 @@ class KeySource:
     async def _locate(self) -> str:
         """Where the key set is: as the policy says, or as the metadata did within the last hour.
 
-        Where the metadata cannot be had any more, the key set may still be where it was.
+        Where no metadata can be had any more, the key set may still be where it was; metadata that
+        says something else than it should is another matter (RFC 8414, section 3.3).
         """
         if self._settings.jwks_uri is not None:
             return self._settings.jwks_uri
@@ -97,10 +99,10 @@ class KeySource:
                 allow_http=self._settings.allow_http,
                 within=self._settings.refresh.timeout,
             )
-        except IssuerError:
+        except FetchError:
             if known is None:
                 raise
-            return known
+            uri = known
         if uri != known:
             self._known = None  # an ETag means something at its own URI only
         self._jwks_uri, self._discovered_at = uri, now

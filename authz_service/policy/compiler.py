@@ -95,6 +95,7 @@ class _Compiler:
     issuers: dict[str, Issuer] = field(default_factory=dict)
     issuer_positions: dict[str, Position] = field(default_factory=dict)
     identifiers: dict[str, Position] = field(default_factory=dict)
+    used_issuers: set[str] = field(default_factory=set)
     resources: dict[str, Position] = field(default_factory=dict)
     hosts: dict[HostPattern, RouteIndex[Route]] = field(default_factory=dict)
     route_positions: dict[int, Position] = field(default_factory=dict)
@@ -111,7 +112,12 @@ class _Compiler:
         if self.problems:
             raise PolicyError(self.problems)
         return Policy(
-            tuple(self.issuers.values()), HostIndex(MappingProxyType(self.hosts)), forward
+            issuers=tuple(self.issuers.values()),
+            used_issuers=tuple(
+                issuer for name, issuer in self.issuers.items() if name in self.used_issuers
+            ),
+            hosts=HostIndex(MappingProxyType(self.hosts)),
+            forward=forward,
         )
 
     def _problem(self, place: _Place, message: str) -> None:
@@ -209,6 +215,8 @@ class _Compiler:
                         place / "issuers" / number, f'no issuer is named "{name}": there is {known}'
                     )
             chosen = [self.issuers[name] for name in fields.issuers if name in self.issuers]
+        if any(_needs_token(route) for route in fields.routes):
+            self.used_issuers.update(issuer.name for issuer in chosen)
         return MappingProxyType(
             {identifier: issuer for issuer in chosen for identifier in issuer.identifiers}
         )

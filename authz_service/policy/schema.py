@@ -25,6 +25,7 @@ from authz_service.core.algorithms import ALGORITHMS
 from authz_service.core.claims import ClaimReference
 from authz_service.core.conditions import ExpectedValue
 from authz_service.core.hosts import ANY_HOST, HostPattern
+from authz_service.core.policy import is_method
 from authz_service.core.routes import PathPattern
 from authz_service.core.templates import Template
 from authz_service.policy.duration import parse_duration
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 _SCOPE_TOKEN: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _HEADER_NAME: Final = re.compile(r"[a-z0-9!#$%&'+.^_`|~-]+", re.ASCII)
-_METHOD: Final = re.compile(r"[A-Z][A-Z0-9_-]*", re.ASCII)
 _NAME: Final = re.compile(r"[ -~]{1,200}", re.ASCII)
 
 # Fields that routing, framing or Envoy itself live by: a claim must not end up in one.
@@ -58,9 +58,9 @@ def _scope(text: str) -> str:
 
 
 def _method(text: str) -> str:
-    if text == "*" or _METHOD.fullmatch(text):
+    if text == "*" or is_method(text):
         return text
-    message = f"write {text.upper()}" if _METHOD.fullmatch(text.upper()) else "not an HTTP method"
+    message = f"write {text.upper()}" if is_method(text.upper()) else "not an HTTP method"
     raise ValueError(message)
 
 
@@ -250,6 +250,15 @@ class RefreshFields(_Mapping):
     cooldown: PositiveDuration = 10.0
     timeout: PositiveDuration = 5.0
     max_stale: PositiveDuration = 86400.0
+
+    @model_validator(mode="after")
+    def _outlast_the_interval(self) -> Self:
+        if self.max_stale < self.interval:
+            message = (
+                "max_stale must be at least the interval, or keys go stale between two fetches"
+            )
+            raise ValueError(message)
+        return self
 
 
 class IssuerFields(_Mapping):

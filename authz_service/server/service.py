@@ -60,7 +60,7 @@ class _Service:
         self._policy = policy
         self._changed = asyncio.Event()
         self._stopping = False
-        self._refresher = Refresher(policy.issuers, fetcher, on_change=self._changed.set)
+        self._refresher = Refresher(policy.used_issuers, fetcher, on_change=self._changed.set)
         self._metrics = Metrics()
         self._rpc = RpcServer(AuthorizationServicer(policy, self._refresher, self._observe))
         self._admin = AdminServer(self._readiness, self._metrics)
@@ -70,6 +70,8 @@ class _Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_stop)
+        # Its default is to end the process at once; to reload is what it will mean.
+        loop.add_signal_handler(signal.SIGHUP, _log.warning, "reload_not_supported_yet")
         listen = await self._rpc.start(settings.listen)
         try:
             admin = await self._admin.start(settings.admin) if settings.admin else None

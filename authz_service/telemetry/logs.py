@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import sys
@@ -36,6 +37,8 @@ def configure(*, log_format: str, level: str) -> None:
     renderer: list[Processor] = [structlog.processors.JSONRenderer()]
     if log_format == "console":
         renderer = [_escape, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    # aiohttp logs what clients of the admin port send amiss, with tracebacks and their bytes.
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -79,8 +79,11 @@ def test_a_method_is_looked_up_in_its_route() -> None:
     for method in ("PUT", "OPTIONS", "get", "", "*", "GET "):
         assert requirement_of(named, method) is DenyReason.METHOD_NOT_ALLOWED
     starred = route("/", {"GET": read, "*": rest})
-    for method, needed in {"GET": read, "HEAD": read, "POST": rest, "get": rest, "*": rest}.items():
+    for method, needed in {"GET": read, "HEAD": read, "POST": rest, "M-SEARCH": rest}.items():
         assert requirement_of(starred, method) is needed
+    # To a server that folds case, "delete" is DELETE: it must not be "any other method" here.
+    for method in ("get", "delete", "Delete", "*", "", "DELETE ", "GET /admin", "GÉT"):
+        assert requirement_of(starred, method) is DenyReason.METHOD_NOT_ALLOWED
     assert requirement_of(route("/", {"HEAD": rest, "GET": read}), "HEAD") is rest
     assert requirement_of(route("/", {"*": rest}), "HEAD") is rest
     assert requirement_of(route("/", {"POST": write}), "HEAD") is DenyReason.METHOD_NOT_ALLOWED

@@ -33,6 +33,7 @@ AMBIGUOUS_PATHS = {
     "a dot before parameters": "/products/.;/me",
     "encoded dots before parameters": "/products/%2e%2e;/me",
     "dots before an encoded semicolon": "/products/..%3b/me",
+    "more than eight kibibytes": "/" + "a" * 8192,
     "nothing before an encoded semicolon": "/products/%3Bx/me",
     "all of it encoded": "/products/%2e%2e%3Bx",
     "an encoded backslash": "/products/..%5c..",
@@ -262,3 +263,8 @@ def test_control_characters_are_found_anywhere(character: str) -> None:
 
 def test_no_other_character_is_a_control_character() -> None:
     assert not has_control_character(" ~é\u200b\u2028\ufeff\ud800😀")
+
+
+def test_a_request_does_not_show_its_headers_or_its_query() -> None:
+    request = HttpRequest("GET", "a.example", "/?secret-1", (("authorization", "Bearer secret-2"),))
+    assert "secret" not in repr(request)

@@ -104,7 +104,7 @@ def test_a_pattern_that_is_none_is_refused_with_what_to_write(text: str, fault: 
 def test_a_pattern_has_as_many_segments_as_the_limit_and_is_found() -> None:
     text = "/a" * MAX_SEGMENTS
     assert found(index_of(text), text) == text
-    assert found(index_of(text, "/**"), text + "/a" * 20_000) == "/**"
+    assert found(index_of(text, "/**"), text + "/a" * 2_000) == "/**"
 
 
 @pytest.mark.parametrize(

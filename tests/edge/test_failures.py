@@ -21,7 +21,6 @@ from tests.edge.shop import (
     foreign_keys,
     key_set_of,
     mint,
-    published,
     signing_keys,
 )
 
@@ -196,26 +195,6 @@ def test_an_unknown_key_is_refused_at_once_within_the_cooldown() -> None:
     keys = FakeKeys(fetch=None)
     assert reason(answer(_unknown_key(), served=lambda: servicer(keys=keys))) == "unknown_key"
     assert keys.nudges == ["logto"]
-
-
-def test_a_key_set_that_changed_meanwhile_is_used_without_a_nudge() -> None:
-    class ChangesAfterTheFirstLook(FakeKeys):
-        looks = 0
-
-        @property
-        def key_sets(self) -> Mapping[str, KeySet]:
-            self.looks += 1
-            if self.looks == 1:
-                return published()
-            return {"logto": key_set_of(foreign_keys())}
-
-        @key_sets.setter
-        def key_sets(self, value: Mapping[str, KeySet]) -> None:
-            del value
-
-    keys = ChangesAfterTheFirstLook()
-    assert answer(_unknown_key(), served=lambda: servicer(keys=keys)).status.code == 0
-    assert keys.nudges == []
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,8 @@ def test_a_huge_field_is_refused_by_an_answer_and_not_by_a_grpc_error(size: int)
 
 
 def test_a_huge_path_is_refused() -> None:
-    assert reason(answer(check_request("/" + "a/" * 50_000))) == "no_route"
+    assert reason(answer(check_request("/" + "a/" * 50_000))) == "ambiguous_path"
+    assert reason(answer(check_request("/" + "a/" * 4_000))) == "no_route"
 
 
 def test_many_headers_are_no_trouble() -> None:

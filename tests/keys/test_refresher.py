@@ -431,6 +431,21 @@ async def test_a_nudge_while_a_fetch_is_under_way_joins_it() -> None:
 
 
 @in_virtual_time
+async def test_a_nudge_while_a_fetch_is_under_way_makes_another_due_after_the_cooldown() -> None:
+    fetcher = MemoryFetcher({URI: keys("old")})
+    fetcher.takes = 4.0
+    async with refreshing(fetcher) as refresher:
+        await until(1)
+        fetcher.answers[URI] = keys("new")  # the answer under way was made before
+        refresher.nudge(NAME)
+        await until(5)
+        assert refresher.kids == ["old"]
+        await until(COOLDOWN + 5)
+        assert fetcher.times == [0, COOLDOWN]
+        assert refresher.kids == ["new"]
+
+
+@in_virtual_time
 async def test_a_nudge_before_the_start_is_answered_by_the_first_fetch() -> None:
     fetcher = MemoryFetcher({URI: keys("1")})
     refresher = Watched((remote(),), fetcher, asyncio.get_running_loop().time)

@@ -10,7 +10,7 @@ import pytest
 from authz_service.core.errors import IssuerError
 from authz_service.core.policy import RemoteKeys
 from authz_service.core.refresh import RefreshSettings
-from authz_service.keys.fetch import Fetched, HttpFetcher
+from authz_service.keys.fetch import Fetched, FetchError, HttpFetcher
 from authz_service.keys.source import KeySource
 from tests.support.event_loops import FakeClock, in_event_loop, in_virtual_time
 from tests.support.hostile_issuer import JWKS, fake_issuer, publishes, response, says
@@ -26,7 +26,7 @@ OTHER_METADATA_URL: Final = "https://auth.example.com/.well-known/oauth-authoriz
 HERE: Final = "https://auth.example.com/jwks"
 THERE: Final = "https://keys.example.com/jwks"
 AN_HOUR: Final = 3600.0
-UNAVAILABLE: Final = IssuerError("the answer is not 200", status=503)
+UNAVAILABLE: Final = FetchError("the answer is not 200", status=503)
 
 
 def keys(*kids: str, etag: str | None = None, max_age: float | None = None) -> Fetched:
@@ -154,6 +154,33 @@ async def test_metadata_is_asked_for_once_an_hour() -> None:
     source.clock.advance(1)
     await source.fetch()
     assert source.fetcher.urls[3:] == [METADATA_URL, HERE]
+
+
+@in_virtual_time
+async def test_a_key_set_is_still_fetched_where_no_metadata_can_be_had_any_more() -> None:
+    source = Source(jwks_uri=None)
+    source.answers(metadata(HERE), at=METADATA_URL)
+    source.answers(keys("1"))
+    await source.fetch()
+    source.clock.advance(AN_HOUR)
+    source.answers(UNAVAILABLE, at=METADATA_URL)
+    source.answers(keys("2"))
+    assert await source.kids() == ["2"]
+    asked = len(source.fetcher.urls)
+    await source.fetch()
+    assert source.fetcher.urls[asked:] == [HERE]  # and the metadata is left alone for an hour
+
+
+@in_virtual_time
+async def test_metadata_that_names_another_issuer_ends_the_use_of_what_it_said_before() -> None:
+    source = Source(jwks_uri=None)
+    source.answers(metadata(HERE), at=METADATA_URL)
+    source.answers(keys("1"))
+    await source.fetch()
+    source.clock.advance(AN_HOUR)
+    other = {"issuer": "https://other.example", "jwks_uri": HERE}
+    source.answers(Fetched(json.dumps(other).encode()), at=METADATA_URL)
+    await source.fails()
 
 
 @in_virtual_time

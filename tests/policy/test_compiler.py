@@ -1235,3 +1235,24 @@ def test_forward_may_stand_in_any_one_of_the_files(folder: Folder) -> None:
     folder.write("version: 1\n", "a.yaml")
     folder.write("version: 1\nforward: {authorization: remove}\n", "b.yaml")
     assert not folder.load_all().forward.keep_authorization
+
+
+def test_issuers_whose_tokens_no_route_takes_are_not_used(folder: Folder) -> None:
+    policy = folder.load(
+        "version: 1\n"
+        "issuers: [{name: used, issuer: https://a.example}, {name: idle, issuer: https://b.example},"
+        " {name: public, issuer: https://c.example}]\n"
+        "resources:\n"
+        "  - {audience: x, issuers: [used], routes: [{path: /x, methods: {GET: []}}]}\n"
+        "  - {audience: y, issuers: [public], routes: [{path: /y, methods: {GET: public}}]}\n"
+    )
+    assert [issuer.name for issuer in policy.issuers] == ["used", "idle", "public"]
+    assert [issuer.name for issuer in policy.used_issuers] == ["used"]
+
+
+def test_keys_must_outlast_the_interval_between_two_fetches(folder: Folder) -> None:
+    folder.refuses(
+        policy_text(issuer="refresh: »{interval: 5m, max_stale: 4m}"),
+        "max_stale must be at least the interval",
+    )
+    folder.load(policy_text(issuer="refresh: {interval: 5m, max_stale: 5m}"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from authz_service.core.errors import IssuerError
-from authz_service.keys.fetch import Fetched
+from authz_service.keys.fetch import Fetched, FetchError
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,13 @@ class MemoryFetcher:
         self.asked.append(Asked(url, asyncio.get_running_loop().time(), within, etag))
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
-        answer = self.answers.get(url, IssuerError("the answer is not 200", url=url, status=404))
+        answer = self.answers.get(url, FetchError("the answer is not 200", url=url, status=404))
         try:
             await asyncio.sleep(min(self.takes, within))
         finally:
             self._at_once -= 1
         if self.takes > within:
-            raise IssuerError("no answer in time", url=url)
+            raise FetchError("no answer in time", url=url)
         if isinstance(answer, Exception):
             raise answer
         if etag is not None and etag == answer.etag:
