@@ -7,72 +7,128 @@ from typing import TYPE_CHECKING
 
 from authz_service.core.bearer import credentials
 from authz_service.core.claims import AccessTokenClaims, validate
-from authz_service.core.decision import Allow, Decision, Deny, DenyReason
+from authz_service.core.conditions import RequestAttributes
+from authz_service.core.decision import (
+    Allow,
+    Audited,
+    Decision,
+    Deny,
+    DenyReason,
+    NoToken,
+    Preflight,
+)
 from authz_service.core.errors import AccessDenied
 from authz_service.core.forward import upstream_headers
 from authz_service.core.jws import CompactJws, verify
-from authz_service.core.policy import Public
+from authz_service.core.policy import TokenRequirement
 from authz_service.core.request import Host, RequestPath
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from authz_service.core.jwks import KeySet
-    from authz_service.core.jws import ProtectedHeader
-    from authz_service.core.policy import Issuer, Policy, RouteMatch, TokenRequirement
+    from authz_service.core.bearer import BearerToken
+    from authz_service.core.jwks import KeySet, VerificationKey
+    from authz_service.core.jws import ProtectedHeader, VerifiedPayload
+    from authz_service.core.policy import Issuer, Policy, Requirement, Route, RouteMatch
     from authz_service.core.request import HttpRequest
 
 
 @dataclass(slots=True)
-class _Trail:
-    """What the steps have established so far; a refusal reports it."""
+class Trail:
+    """What each step has established, in their order; the first that is None did not come about.
 
+    A refusal reports it. Who wants to know how a decision was made hands an empty one in.
+    """
+
+    path: RequestPath | None = None
+    host: Host | None = None
     match: RouteMatch | None = None
-    requirement: TokenRequirement | None = None
+    requirement: Requirement | Preflight | None = None
+    token: BearerToken | None = None
+    jws: CompactJws | None = None
     issuer: Issuer | None = None
+    key: VerificationKey | None = None
+    payload: VerifiedPayload | None = None
     claims: AccessTokenClaims | None = None
+
+    @property
+    def token_requirement(self) -> TokenRequirement | None:
+        """The requirement, where it is one of a token."""
+        return self.requirement if isinstance(self.requirement, TokenRequirement) else None
 
 
 def authorize(
-    request: HttpRequest, *, policy: Policy, keys: Mapping[str, KeySet], now: float
+    request: HttpRequest,
+    *,
+    policy: Policy,
+    keys: Mapping[str, KeySet],
+    now: float,
+    trail: Trail | None = None,
 ) -> Decision:
     """Decide whether *request* may reach the upstream, at the time *now* (seconds since the epoch).
 
-    The numbers are the steps of docs/decision.md.
+    The numbers are the steps of docs/decision.md; what they establish goes into *trail*.
     Any exception but AccessDenied is a bug; the servicer turns it into a refusal.
     """
-    trail = _Trail()
+    trail = Trail() if trail is None else trail
     try:
         return _decide(request, policy, keys, now, trail)
     except AccessDenied as denied:
-        return Deny(
+        deny = Deny(
             reason=denied.reason,
             match=trail.match,
-            requirement=trail.requirement,
+            requirement=trail.token_requirement,
             issuer=trail.issuer,
             claims=trail.claims,
             nudge=denied.nudge,
         )
+    if not _is_audited(trail, policy):
+        return deny
+    return Allow(trail.match, Audited(deny), upstream_headers(policy.forward, None, request))
 
 
 def _decide(
-    request: HttpRequest, policy: Policy, keys: Mapping[str, KeySet], now: float, trail: _Trail
+    request: HttpRequest, policy: Policy, keys: Mapping[str, KeySet], now: float, trail: Trail
 ) -> Allow:
-    path = RequestPath.parse(request.target)  # 1
-    host = Host.parse(request.authority)  # 2
+    path = trail.path = RequestPath.parse(request.target)  # 1
+    host = trail.host = Host.parse(request.authority)  # 2
     match = trail.match = policy.match(host, path)  # 3
-    requirement = match.route.requirement_for(request.method)  # 4
-    if isinstance(requirement, Public):  # 5
+    requirement = trail.requirement = _requirement(match.route, request)  # 4
+    if not isinstance(requirement, TokenRequirement):  # 5
         return Allow(match, requirement, upstream_headers(policy.forward, None, request))
-    trail.requirement = requirement
-    jws = CompactJws.parse(credentials(request))  # 6, 7
+    token = trail.token = _token(request, requirement)  # 6
+    if token is None:
+        return Allow(match, NoToken(), upstream_headers(policy.forward, None, request))
+    jws = trail.jws = CompactJws.parse(token)  # 7
     issuer = trail.issuer = _issuer_of(jws, requirement)  # 8
     _check_header(jws.header, issuer)  # 9
-    key = _key_set(issuer, keys).select(alg=jws.header.alg, kid=jws.header.kid)  # 10
-    payload = verify(jws, key)  # 11
+    key = trail.key = _key_set(issuer, keys).select(alg=jws.header.alg, kid=jws.header.kid)  # 10
+    payload = trail.payload = verify(jws, key)  # 11
     claims = trail.claims = AccessTokenClaims.parse(payload, issuer)  # 12
-    grant = validate(claims, requirement, issuer=issuer, variables=match.variables, now=now)  # 13
+    attributes = RequestAttributes(request, host, match.variables)
+    grant = validate(claims, requirement, issuer=issuer, attributes=attributes, now=now)  # 13
     return Allow(match, grant, upstream_headers(policy.forward, claims, request))  # 14
+
+
+def _is_audited(trail: Trail, policy: Policy) -> bool:
+    """Whether what was found last says that its refusals are only reported."""
+    if (requirement := trail.token_requirement) is not None:
+        return requirement.audit
+    return trail.match.route.audit if trail.match is not None else policy.audit
+
+
+def _requirement(route: Route, request: HttpRequest) -> Requirement | Preflight:
+    return Preflight() if route.admits_preflight(request) else route.requirement_for(request.method)
+
+
+def _token(request: HttpRequest, requirement: TokenRequirement) -> BearerToken | None:
+    """The one token, or None where it is optional and none was sent."""
+    try:
+        return credentials(request)
+    except AccessDenied as denied:
+        if requirement.optional and denied.reason is DenyReason.MISSING_TOKEN:
+            return None
+        raise
 
 
 def _issuer_of(jws: CompactJws, requirement: TokenRequirement) -> Issuer:

@@ -11,8 +11,7 @@ from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from authz_service.core.conditions import Condition, RequestAttributes
     from authz_service.core.jws import VerifiedPayload
     from authz_service.core.policy import Issuer, TokenRequirement
     from authz_service.core.strict_json import JsonObject, JsonValue
@@ -121,10 +120,10 @@ def validate(
     requirement: TokenRequirement,
     *,
     issuer: Issuer,
-    variables: Mapping[str, str],
+    attributes: RequestAttributes,
     now: float,
 ) -> ValidatedClaims:
-    """Hold *claims* against *requirement*, with the path's *variables* bound, at the time *now*.
+    """Hold *claims* against *requirement*, for a request with *attributes*, at the time *now*.
 
     *now* is in seconds since the epoch. That `iss` is one of *issuer*'s was settled before a key
     was selected, and the signature covers the value that was compared.
@@ -132,19 +131,19 @@ def validate(
     Raises AccessDenied: expired, not_yet_valid, lifetime_too_long, wrong_audience,
     insufficient_scope, and the reason of the first condition that does not hold.
     """
-    _validate_times(claims, issuer, now)
-    audiences = {audience.expand(variables) for audience in requirement.audiences}
-    if audiences.isdisjoint(claims.audiences):
-        raise AccessDenied(DenyReason.WRONG_AUDIENCE)
-    _validate_scopes(claims, requirement)
+    validate_times(claims, issuer, now)
+    validate_audience(claims, requirement, attributes)
+    validate_scopes(claims, requirement)
     for condition in requirement.conditions:
-        if not condition.holds(claims.members, variables):
-            raise AccessDenied(condition.reason)
+        validate_condition(claims, condition, attributes)
     return ValidatedClaims(claims, issuer)
 
 
-def _validate_times(claims: AccessTokenClaims, issuer: Issuer, now: float) -> None:
-    """Compare every time with the same leeway (RFC 7519, sections 4.1.4 to 4.1.6)."""
+def validate_times(claims: AccessTokenClaims, issuer: Issuer, now: float) -> None:
+    """Compare every time with the same leeway (RFC 7519, sections 4.1.4 to 4.1.6).
+
+    Raises AccessDenied: expired, not_yet_valid, lifetime_too_long.
+    """
     if claims.expires_at + issuer.leeway <= now:
         raise AccessDenied(DenyReason.EXPIRED)
     for starts_at in (claims.not_before, claims.issued_at):
@@ -157,12 +156,33 @@ def _validate_times(claims: AccessTokenClaims, issuer: Issuer, now: float) -> No
         raise AccessDenied(DenyReason.LIFETIME_TOO_LONG)
 
 
-def _validate_scopes(claims: AccessTokenClaims, requirement: TokenRequirement) -> None:
+def validate_audience(
+    claims: AccessTokenClaims, requirement: TokenRequirement, attributes: RequestAttributes
+) -> None:
+    """One of the audiences must be the token's, exactly. Raises AccessDenied (wrong_audience)."""
+    audiences = {audience.expand(attributes.variables) for audience in requirement.audiences}
+    if audiences.isdisjoint(claims.audiences):
+        raise AccessDenied(DenyReason.WRONG_AUDIENCE)
+
+
+def validate_scopes(claims: AccessTokenClaims, requirement: TokenRequirement) -> None:
+    """Every scope must be granted, and one of those of which one is enough.
+
+    Raises AccessDenied (insufficient_scope).
+    """
     granted = frozenset(claims.scopes)
     if not granted.issuperset(requirement.scopes):
         raise AccessDenied(DenyReason.INSUFFICIENT_SCOPE)
     if requirement.any_scope and granted.isdisjoint(requirement.any_scope):
         raise AccessDenied(DenyReason.INSUFFICIENT_SCOPE)
+
+
+def validate_condition(
+    claims: AccessTokenClaims, condition: Condition, attributes: RequestAttributes
+) -> None:
+    """Raises AccessDenied with the *condition*'s reason where it does not hold."""
+    if not condition.holds(claims.members, attributes):
+        raise AccessDenied(condition.reason)
 
 
 ABSENT: Final = object()

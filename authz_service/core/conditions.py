@@ -13,9 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from authz_service.core.claims import ClaimReference
+    from authz_service.core.request import Host, HttpRequest
     from authz_service.core.strict_json import JsonObject
 
 ExpectedValue = Template | bool | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAttributes:
+    """What a condition may look at beside the claims; *variables* are those of the path."""
+
+    request: HttpRequest
+    host: Host
+    variables: Mapping[str, str]
 
 
 class Condition(Protocol):
@@ -25,8 +35,8 @@ class Condition(Protocol):
     def reason(self) -> DenyReason:
         """Why a request is denied for which this does not hold."""
 
-    def holds(self, members: JsonObject, variables: Mapping[str, str]) -> bool:
-        """Whether the claims in *members* meet this, with the path's *variables* bound."""
+    def holds(self, members: JsonObject, attributes: RequestAttributes) -> bool:
+        """Whether the claims in *members* meet this, for a request with *attributes*."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,7 @@ class ClaimCondition:
     claim: ClaimReference
     any_of: tuple[ExpectedValue, ...] | None
 
-    def holds(self, members: JsonObject, variables: Mapping[str, str]) -> bool:
+    def holds(self, members: JsonObject, attributes: RequestAttributes) -> bool:
         """Whether the claims in *members* meet this; one that is missing or null never does."""
         actual = self.claim.find(members)
         if actual is ABSENT or actual is None:
@@ -47,10 +57,14 @@ class ClaimCondition:
             return True
         candidates = actual if isinstance(actual, list) else [actual]
         return any(
-            _same(expected.expand(variables) if isinstance(expected, Template) else expected, value)
+            _same(_bound(expected, attributes.variables), value)
             for expected in self.any_of
             for value in candidates
         )
+
+
+def _bound(expected: ExpectedValue, variables: Mapping[str, str]) -> str | float:
+    return expected.expand(variables) if isinstance(expected, Template) else expected
 
 
 def _same(expected: str | float, actual: object) -> bool:

@@ -46,19 +46,6 @@ class DenyReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Allow:
-    """The request may pass, with *headers* as the upstream is to see them.
-
-    *grant* is what earned it: a route that is public, or claims that passed every check.
-    There is no third way to make one.
-    """
-
-    match: RouteMatch
-    grant: Public | ValidatedClaims
-    headers: UpstreamHeaders
-
-
-@dataclass(frozen=True, slots=True)
 class Deny:
     """The request may not pass. Without further arguments: our own fault, refused all the same.
 
@@ -75,4 +62,41 @@ class Deny:
     """The token's key is not among what we have of the issuer; a fresher key set might have it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """A CORS preflight, on a resource that lets them pass: a browser sends no token with one."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoToken:
+    """No token was sent, where one is optional."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """*deny* is what was decided, and the policy's `mode: audit` keeps it from being enforced."""
+
+    deny: Deny
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """The request may pass, with *headers* as the upstream is to see them.
+
+    *grant* is what lets it; only validated claims give it an identity. *match* is None where an
+    audited refusal came before there was a route.
+    """
+
+    match: RouteMatch | None
+    grant: Public | Preflight | NoToken | Audited | ValidatedClaims
+    headers: UpstreamHeaders
+
+
 Decision = Allow | Deny
+
+
+def refusal(decision: Decision) -> Deny | None:
+    """The refusal that *decision* is, enforced or not; None where the request earned its pass."""
+    if isinstance(decision, Deny):
+        return decision
+    return decision.grant.deny if isinstance(decision.grant, Audited) else None

@@ -61,7 +61,7 @@ class ForwardRules:
         """Whether a client's field *name* must not pass unless we overwrite it.
 
         Many servers hand `-` and `_` on as the same character (CGI's meta-variables, RFC 3875,
-        section 4.1.18), so every spelling of a name is the name.
+        section 4.1.18), some `.` too, so every spelling of a name is the name.
         """
         plain = _hyphened(name)
         return any(plain == _hyphened(own) for own in self.identity_headers) or any(
@@ -72,8 +72,11 @@ class ForwardRules:
         )
 
 
+_NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]")
+
+
 def _hyphened(name: str) -> str:
-    return name.lower().replace("_", "-")
+    return _NOT_ALPHANUMERIC.sub("-", name.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,8 @@ def _claim_value(claim: ClaimReference, claims: AccessTokenClaims) -> object:
 _DISPLAYED_AS_IS: Final = frozenset(range(0x20, 0x7F)) - frozenset(b'%"')
 
 # What HTTP carries unchanged: field values have no space at either end (RFC 9110, section 5.5).
-_PLAIN_VALUE: Final = re.compile(r"(?! )[ -~]*(?<! )", re.ASCII)
+# What looks like a Display String is not plain, or two claims would be told by one value.
+_PLAIN_VALUE: Final = re.compile(r'(?! |%")[ -~]*(?<! )', re.ASCII)
 
 
 def _header_value(value: object) -> str:

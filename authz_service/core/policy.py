@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from authz_service.core.conditions import Condition
     from authz_service.core.jwks import KeySet
-    from authz_service.core.request import Host, RequestPath
+    from authz_service.core.request import Host, HttpRequest, RequestPath
     from authz_service.core.routes import PathPattern, RouteIndex
     from authz_service.core.templates import Template
 
@@ -94,7 +94,9 @@ class Public:
 class TokenRequirement:
     """What a token must have: one of *audiences*, all *scopes*, one of *any_scope* if there are.
 
-    *issuers* are those that may have issued it, by the values of `iss` they use.
+    *issuers* are those that may have issued it, by the values of `iss` they use. Where a token is
+    *optional*, none is fine, and one that is sent must meet the rest. With *audit*, a refusal is
+    reported and not enforced.
     """
 
     issuers: Mapping[str, Issuer]
@@ -102,6 +104,8 @@ class TokenRequirement:
     scopes: tuple[str, ...] = ()
     any_scope: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    optional: bool = False
+    audit: bool = False
 
     @property
     def named_scopes(self) -> tuple[str, ...]:
@@ -129,6 +133,7 @@ class Route:
 
     *other_methods* is the requirement of every method that is not named, None where those are
     denied. A `%2F` or `;` parameters in a path are refused unless the resource keeps them.
+    With *audit*, the refusal of a method that has no requirement is reported and not enforced.
     """
 
     resource: str
@@ -137,6 +142,20 @@ class Route:
     other_methods: Requirement | None = None
     keep_encoded_slash: bool = False
     keep_path_parameters: bool = False
+    allow_preflight: bool = False
+    audit: bool = False
+
+    def admits_preflight(self, request: HttpRequest) -> bool:
+        """Whether *request* is a CORS preflight (Fetch Standard, "CORS-preflight request").
+
+        It carries no credentials, and asks only what may be asked.
+        """
+        return (
+            self.allow_preflight
+            and request.method == "OPTIONS"
+            and any(request.header_values("origin"))
+            and any(request.header_values("access-control-request-method"))
+        )
 
     def requirement_for(self, method: str) -> Requirement:
         """What *method* needs here; `HEAD` is judged as `GET` unless it is named.
@@ -172,6 +191,8 @@ class Policy:
     forward: ForwardRules = field(default_factory=ForwardRules)
     used_issuers: tuple[Issuer, ...] = ()
     """Those of *issuers* whose tokens some route takes; the others' keys are not needed."""
+    audit: bool = False
+    """The refusal of what no route names is reported and not enforced."""
 
     def match(self, host: Host, path: RequestPath) -> RouteMatch:
         """Find the route for *host* and *path*: first the host, then the most specific pattern.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_service.core.claims import ValidatedClaims
-from authz_service.core.decision import Allow, Decision, Deny
+from authz_service.core.decision import Allow, Decision, refusal
 
 if TYPE_CHECKING:
     from authz_service.core.claims import AccessTokenClaims
@@ -18,18 +18,21 @@ SummaryValue = str | float
 def summarize(decision: Decision) -> dict[str, SummaryValue]:
     """`decision`, and of the other fields what exists: reason, resource, route and so on.
 
-    The identity is that of a verified payload, also in a refusal.
+    A refusal that is not enforced is a refusal here, with `mode` `audit`. The identity is that of
+    a verified payload, also in a refusal.
     """
+    deny = refusal(decision)
     fields: dict[str, SummaryValue | None] = {
-        "decision": "allow" if isinstance(decision, Allow) else "deny",
-        "reason": None if isinstance(decision, Allow) else decision.reason.value,
+        "decision": "allow" if deny is None else "deny",
+        "reason": None if deny is None else deny.reason.value,
+        "mode": "audit" if deny is not decision and deny is not None else None,
     }
     if decision.match is not None:
         fields["resource"] = decision.match.route.resource
         fields["route"] = decision.match.route.pattern.text
-    if isinstance(decision, Deny):
-        fields |= _identity(decision.issuer, decision.claims)
-    elif isinstance(decision.grant, ValidatedClaims):
+    if deny is not None:
+        fields |= _identity(deny.issuer, deny.claims)
+    elif isinstance(decision, Allow) and isinstance(decision.grant, ValidatedClaims):
         fields |= _identity(decision.grant.issuer, decision.grant.claims)
     return {name: value for name, value in fields.items() if value is not None}
 

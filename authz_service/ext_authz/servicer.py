@@ -18,7 +18,7 @@ from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
     CheckResponse,
 )
 from authz_service.core.authorize import authorize
-from authz_service.core.decision import Decision, Deny, DenyReason
+from authz_service.core.decision import Decision, Deny, DenyReason, refusal
 from authz_service.core.request import HttpRequest
 from authz_service.ext_authz.convert import INTERNAL_ERROR, to_check_response, to_http_request
 
@@ -108,11 +108,12 @@ class AuthorizationServicer:
 
     async def _decide(self, request: HttpRequest, time_remaining: float | None) -> Decision:
         decision = self._decide_now(request)
-        if not (isinstance(decision, Deny) and decision.nudge and decision.issuer is not None):
+        deny = refusal(decision)
+        if deny is None or not deny.nudge or deny.issuer is None:
             return decision
-        fetch = self._keys.nudge(decision.issuer.name)
+        fetch = self._keys.nudge(deny.issuer.name)
         # Without any keys the issuer is in trouble: say so now, and do not pile up Checks.
-        if fetch is None or decision.reason is not DenyReason.UNKNOWN_KEY:
+        if fetch is None or deny.reason is not DenyReason.UNKNOWN_KEY:
             return decision
         if not await self._wait(fetch, time_remaining):
             return decision

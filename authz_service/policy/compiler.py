@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from authz_service.policy.schema import (
         ForwardFields,
         IssuerFields,
+        Mode,
         PolicyFields,
         RequirementFields,
         ResourceFields,
@@ -85,6 +86,16 @@ class _Place:
         return self.document.position(self.path)
 
 
+@dataclass(frozen=True, slots=True)
+class _Inherited:
+    """What a route has from its resource and its file, and a method from its route."""
+
+    resource: str
+    audiences: list[Template]
+    mode: Mode
+    issuers: Mapping[str, Issuer]
+
+
 @dataclass(slots=True)
 class _Compiler:
     """What has been compiled so far, and every problem that came up."""
@@ -107,7 +118,7 @@ class _Compiler:
                 self._add_issuer(issuer, place / "issuers" / number)
         for place, fields in places:
             for number, resource in enumerate(fields.resources):
-                self._add_resource(resource, place / "resources" / number)
+                self._add_resource(resource, fields.mode, place / "resources" / number)
         forward = self._forward(places)
         if self.problems:
             raise PolicyError(self.problems)
@@ -118,6 +129,7 @@ class _Compiler:
             ),
             hosts=HostIndex(MappingProxyType(self.hosts)),
             forward=forward,
+            audit=_audits_everything(fields for _place, fields in places),
         )
 
     def _problem(self, place: _Place, message: str) -> None:
@@ -188,7 +200,7 @@ class _Compiler:
 
     # Resources
 
-    def _add_resource(self, fields: ResourceFields, place: _Place) -> None:
+    def _add_resource(self, fields: ResourceFields, mode: Mode, place: _Place) -> None:
         name = fields.name or fields.audience[0].text
         if name in self.resources:
             first = self.resources[name]
@@ -197,10 +209,15 @@ class _Compiler:
         if not is_name(name):
             self._problem(place, "give it a name: its audience is not printable ASCII")
         self.resources[name] = place.position
-        issuers = self._issuers_of(fields, place)
+        inherited = _Inherited(
+            resource=name,
+            audiences=fields.audience,
+            mode=fields.mode or mode,
+            issuers=self._issuers_of(fields, place),
+        )
         for number, route_fields in enumerate(fields.routes):
             route_place = place / "routes" / number
-            route = self._route(name, fields, issuers, route_fields, route_place)
+            route = self._route(route_fields, fields, inherited, route_place)
             self._add_route(route, fields.hosts, route_place / "path")
         if not self.issuers and self.whole and any(_needs_token(route) for route in fields.routes):
             self._problem(place, "tokens are needed here, and there are no issuers: add one")
@@ -222,37 +239,37 @@ class _Compiler:
         )
 
     def _route(
-        self,
-        resource_name: str,
-        resource: ResourceFields,
-        issuers: Mapping[str, Issuer],
-        fields: RouteFields,
-        place: _Place,
+        self, fields: RouteFields, resource: ResourceFields, inherited: _Inherited, place: _Place
     ) -> Route:
+        inherited = replace(
+            inherited,
+            audiences=fields.audience or inherited.audiences,
+            mode=fields.mode or inherited.mode,
+        )
         place_of_audience = place / ("path" if fields.audience is None else "audience")
-        audiences = fields.audience or resource.audience
         if _needs_token(fields):
-            self._check_variables(audiences, fields.path, place_of_audience)
+            self._check_variables(inherited.audiences, fields.path, place_of_audience)
         methods = {
             method: self._requirement(
-                requirement, audiences, issuers, fields.path, place / "methods" / method
+                requirement, inherited, fields.path, place / "methods" / method
             )
             for method, requirement in fields.methods.items()
         }
         return Route(
-            resource=resource_name,
+            resource=inherited.resource,
             pattern=fields.path,
             other_methods=methods.pop("*", None),
             methods=MappingProxyType(methods),
             keep_encoded_slash=resource.encoded_slash == "keep",
             keep_path_parameters=resource.path_parameters == "keep",
+            allow_preflight=resource.cors_preflight == "allow",
+            audit=inherited.mode == "audit",
         )
 
     def _requirement(
         self,
         fields: RequirementFields,
-        audiences: list[Template],
-        issuers: Mapping[str, Issuer],
+        inherited: _Inherited,
         pattern: PathPattern,
         place: _Place,
     ) -> Requirement:
@@ -260,11 +277,13 @@ class _Compiler:
             return Public()
         self._check_variables(fields.audience or (), pattern, place / "audience")
         return TokenRequirement(
-            issuers=issuers,
-            audiences=tuple(fields.audience or audiences),
+            issuers=inherited.issuers,
+            audiences=tuple(fields.audience or inherited.audiences),
             scopes=tuple(fields.scopes),
             any_scope=tuple(fields.any_scope or ()),
             conditions=tuple(self._conditions(fields, pattern, place / "claims")),
+            optional=fields.optional,
+            audit=(fields.mode or inherited.mode) == "audit",
         )
 
     def _conditions(
@@ -330,6 +349,13 @@ def _forward_rules(fields: ForwardFields) -> ForwardRules:
         strip=default.strip if fields.strip is None else tuple(fields.strip),
         claims_header=fields.claims_header,
     )
+
+
+def _audits_everything(files: Iterable[PolicyFields]) -> bool:
+    """Whether every file that opens something, or else every file at all, is in audit mode."""
+    every = list(files)
+    opening = [fields for fields in every if fields.resources] or every
+    return bool(opening) and all(fields.mode == "audit" for fields in opening)
 
 
 def _needs_token(route: RouteFields) -> bool:

@@ -6,6 +6,7 @@ import codecs
 import errno
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,12 +22,28 @@ if TYPE_CHECKING:
     from authz_service.policy.document import Document
 
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+TEST_ENDING: Final = "_test"
+"""Ends the name, before the suffix, of a file that holds tests of a policy and none itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicy:
+    """A policy, and the files that it was made of."""
+
+    policy: Policy
+    sources: tuple[PolicySource, ...]
 
 
 def load_policy(paths: Iterable[Path], *, environment: Mapping[str, str]) -> Policy:
+    """Read the policy that *paths* make together, as `load` does, and forget its files."""
+    return load(paths, environment=environment).policy
+
+
+def load(paths: Iterable[Path], *, environment: Mapping[str, str]) -> LoadedPolicy:
     """Read the policy that *paths*, files or directories, make together.
 
-    `${NAME}` in the files is replaced from *environment*.
+    `${NAME}` in the files is replaced from *environment*. In a directory, files of tests and hidden
+    ones are left out.
     Raises PolicyError with every problem of every file.
     """
     problems: list[Problem] = []
@@ -48,7 +65,7 @@ def load_policy(paths: Iterable[Path], *, environment: Mapping[str, str]) -> Pol
         problems += error.problems
     if problems:
         raise PolicyError(_without_consequences(problems, documents))
-    return policy
+    return LoadedPolicy(policy, tuple(sources))
 
 
 def _documents(
@@ -85,6 +102,7 @@ def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
                 for entry in path.iterdir()
                 if entry.suffix in _SUFFIXES
                 and not entry.name.startswith(".")
+                and not entry.stem.endswith(TEST_ENDING)
                 and not entry.is_dir()  # a dangling link is a problem, not a gap
             )
         except OSError as error:

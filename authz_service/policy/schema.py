@@ -225,6 +225,7 @@ Path = Annotated[PathPattern, _text(PathPattern.parse)]
 Host = Annotated[HostPattern, _text(HostPattern.parse)]
 Claim = Annotated[ClaimReference, _text(ClaimReference.parse)]
 ExpectedClaim = Annotated[ExpectedValue, BeforeValidator(_expected_value)]
+Mode = Literal["enforce", "audit"]
 NotYet = Annotated[None, BeforeValidator(_not_supported_yet)]
 
 
@@ -303,8 +304,8 @@ class RequirementFields(_Mapping):
     audience: Audiences | None = None
     claims: dict[Claim, Annotated[ClaimValueFields, BeforeValidator(_claim_value)]] = {}
     when: NotYet = None
-    optional: NotYet = None
-    mode: NotYet = None
+    optional: bool = False
+    mode: Mode | None = None
 
 
 class RouteFields(_Mapping):
@@ -313,7 +314,7 @@ class RouteFields(_Mapping):
     path: Path
     audience: Audiences | None = None
     methods: dict[Method, Annotated[RequirementFields, BeforeValidator(_requirement)]]
-    mode: NotYet = None
+    mode: Mode | None = None
 
 
 class ResourceFields(_Mapping):
@@ -326,8 +327,8 @@ class ResourceFields(_Mapping):
     routes: list[RouteFields] = []
     encoded_slash: Literal["refuse", "keep"] = "refuse"
     path_parameters: Literal["refuse", "keep"] = "refuse"
-    cors_preflight: NotYet = None
-    mode: NotYet = None
+    cors_preflight: Literal["refuse", "allow"] = "refuse"
+    mode: Mode | None = None
 
 
 class ForwardFields(_Mapping):
@@ -346,4 +347,4 @@ class PolicyFields(_Mapping):
     issuers: list[IssuerFields] = []
     resources: list[ResourceFields] = []
     forward: ForwardFields | None = None
-    mode: NotYet = None
+    mode: Mode = "enforce"

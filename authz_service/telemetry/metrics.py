@@ -12,7 +12,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from authz_service.core.decision import Allow
+from authz_service.core.decision import refusal
 
 if TYPE_CHECKING:
     from authz_service.core.decision import Decision
@@ -28,17 +28,19 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self._decisions = Counter(
             "authz_decisions",
-            "Checks answered, by decision and, for refusals, reason.",
-            ("decision", "reason"),
+            "Checks answered, by decision and, for refusals, reason; mode audit is not enforced.",
+            ("decision", "reason", "mode"),
             registry=self._registry,
         )
 
     def count(self, decision: Decision) -> None:
         """Count one answered Check."""
-        if isinstance(decision, Allow):
-            self._decisions.labels("allow", "").inc()
+        deny = refusal(decision)
+        if deny is None:
+            self._decisions.labels("allow", "", "enforce").inc()
         else:
-            self._decisions.labels("deny", decision.reason.value).inc()
+            mode = "enforce" if deny is decision else "audit"
+            self._decisions.labels("deny", deny.reason.value, mode).inc()
 
     def exposition(self) -> bytes:
         """The current values in the text format."""

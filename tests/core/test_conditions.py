@@ -9,14 +9,14 @@ import pytest
 from authz_service.core.claims import ClaimReference
 from authz_service.core.conditions import ClaimCondition
 from authz_service.core.decision import DenyReason
-from tests.support.policies import claim_is
+from tests.support.policies import attributes, claim_is
 
 MISSING: Final = object()
 
 
 def holds(condition: ClaimCondition, value: object, variables: dict[str, str]) -> bool:
     members = {} if value is MISSING else {"c": value}
-    return condition.holds(members, variables)  # type: ignore[arg-type]
+    return condition.holds(members, attributes(**variables))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_nested_claim_is_named_by_a_pointer() -> None:
     assert holds(condition, {"roles": ["user", "admin"]}, {})
     assert not holds(condition, {"roles": ["user"]}, {})
     assert not holds(condition, ["roles"], {})
-    assert not condition.holds({"/c/roles": "admin"}, {})
+    assert not condition.holds({"/c/roles": "admin"}, attributes())
 
 
 def test_a_claim_that_does_not_hold_is_refused_as_a_mismatch() -> None:

@@ -64,7 +64,7 @@ def refusal(rules: ForwardRules, claims: AccessTokenClaims) -> DenyReason:
         ("user-1", "user-1"),
         ("a b", "a b"),
         ('~!"#%\\', '~!"#%\\'),
-        ('%"not a display string"', '%"not a display string"'),
+        ('%"a claim', '%"%25%22a claim"'),
         (1, "1"),
         (-1.5, "-1.5"),
         (1.0, "1.0"),

@@ -21,6 +21,7 @@ from authz_service.policy import load_policy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from authz_service.core.conditions import RequestAttributes
     from authz_service.core.jwks import KeySet
     from authz_service.core.policy import Policy
     from authz_service.core.strict_json import JsonObject
@@ -73,9 +74,9 @@ class NeverHolds:
 
     reason: DenyReason = DenyReason.CONDITION_FAILED
 
-    def holds(self, members: JsonObject, variables: Mapping[str, str]) -> bool:
+    def holds(self, members: JsonObject, attributes: RequestAttributes) -> bool:
         """Refuse, whatever the claims are."""
-        del members, variables
+        del members, attributes
         return False
 
 

@@ -23,6 +23,7 @@ from tests.policy.folder import (
     requirement,
     token_requirement,
 )
+from tests.support.policies import attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,9 +182,9 @@ def test_the_example_asks_for_the_scopes_and_audiences_it_says(folder: Folder) -
     assert audiences(members, variables) == ["urn:logto:organization:acme"]
     orders = token_requirement(policy, "GET", "/organizations/acme/orders", host)
     [condition] = orders.conditions
-    assert condition.holds({"organization_id": "acme"}, {"org_id": "acme"})
-    assert not condition.holds({"organization_id": "other"}, {"org_id": "acme"})
-    assert not condition.holds({}, {"org_id": "acme"})
+    assert condition.holds({"organization_id": "acme"}, attributes(org_id="acme"))
+    assert not condition.holds({"organization_id": "other"}, attributes(org_id="acme"))
+    assert not condition.holds({}, attributes(org_id="acme"))
 
 
 def test_what_the_example_says_of_forward_is_the_default(folder: Folder) -> None:
@@ -1128,7 +1129,7 @@ def test_claims_are_held_against_what_is_written(
     conditions = token_requirement(policy).conditions
 
     def all_hold(members: Mapping[str, object]) -> bool:
-        return all(condition.holds(dict(members), {"id": "7"}) for condition in conditions)  # type: ignore[arg-type]
+        return all(condition.holds(dict(members), attributes(id="7")) for condition in conditions)  # type: ignore[arg-type]
 
     assert [members for members in holds if not all_hold(members)] == []
     assert [members for members in fails if all_hold(members)] == []
@@ -1194,7 +1195,7 @@ def test_a_variable_of_the_rest_may_be_used(folder: Folder) -> None:
     policy = folder.load(policy_text(path="/f/{rest=**}", methods="{GET: {claims: {c: '{rest}'}}}"))
     found = match(policy, "/f/a/b")
     [condition] = token_requirement(policy, "GET", "/f/a/b").conditions
-    assert condition.holds({"c": "a/b"}, found.variables)
+    assert condition.holds({"c": "a/b"}, attributes(**found.variables))
 
 
 # Forward

@@ -110,7 +110,7 @@ def test_an_unknown_field_of_a_claim_is_the_only_problem(folder: Folder) -> None
 
 def test_the_inner_form_of_public_is_not_offered(folder: Folder) -> None:
     [line] = folder.problems(policy_text(methods="{GET: {zzz: 1}}"))
-    assert "write one of any_scope, audience, claims, scopes" in line
+    assert "write one of any_scope, audience, claims, mode, optional, scopes" in line
 
 
 def test_public_in_a_mapping_is_refused(folder: Folder) -> None:
@@ -123,17 +123,8 @@ def test_public_in_a_mapping_is_refused(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("marked", "field"),
     [
-        (policy_text(top="mode: »audit"), "mode"),
-        (policy_text(top="mode: »enforce"), "mode"),
-        (policy_text(top="mode:»"), "mode"),
-        (policy_text(resource="mode: »audit"), "mode"),
-        (policy_text(resource="cors_preflight: »allow"), "cors_preflight"),
-        (policy_text(route="mode: »audit"), "mode"),
-        (policy_text(methods="{GET: {mode: »audit}}"), "mode"),
         (policy_text(methods="{GET: {when: »'claims.sub == path.id'}}"), "when"),
         (policy_text(methods="{GET: {when: »null}}"), "when"),
-        (policy_text(methods="{GET: {optional: »true}}"), "optional"),
-        (policy_text(methods="{GET: {optional: »false}}"), "optional"),
     ],
 )
 def test_what_is_not_supported_yet_is_refused_and_not_passed_over(
@@ -555,7 +546,7 @@ resources:
   - »audience: https://one.example
     routes:
       - path: /x/{other}
-        mode: »audit
+        mode: »on
         methods: {GET: {audience: »"{id}", claims: {a: »"{nope}", b: »~}}}
         audience: »"${NOT_SET}/x"
 forward: {strip: [»"*"], headers: {»X-A: sub}}
@@ -580,7 +571,7 @@ forward: {strip: [»"*"], headers: {»X-A: sub}}
         "a path starts with /",
         'the field "path" is missing',
         'a resource is named "https://one.example" already, at',
-        "mode: not supported yet",
+        "mode: write enforce or audit",
         'has no {id}: "{id}"',
         'has no {nope}: "{nope}"',
         "b: write a string, a number, a boolean",

@@ -118,7 +118,12 @@ def test_metrics_are_in_the_text_format_that_prometheus_reads() -> None:
         for family in text_string_to_metric_families(asyncio.run(exchange()))
         for sample in family.samples
     }
-    counted = ("authz_decisions_total", ("decision", "deny"), ("reason", "expired"))
+    counted = (
+        "authz_decisions_total",
+        ("decision", "deny"),
+        ("mode", "enforce"),
+        ("reason", "expired"),
+    )
     assert samples[counted] == 2
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from authz_service.core.algorithms import ALGORITHMS
 from authz_service.core.claims import ClaimReference
-from authz_service.core.conditions import ClaimCondition
+from authz_service.core.conditions import ClaimCondition, RequestAttributes
 from authz_service.core.decision import DenyReason
 from authz_service.core.forward import ForwardRules
 from authz_service.core.hosts import HostIndex, HostPattern
@@ -20,6 +20,7 @@ from authz_service.core.policy import (
     TokenRequirement,
     TokenTypes,
 )
+from authz_service.core.request import Host, HttpRequest
 from authz_service.core.routes import PathPattern, RouteIndex
 from authz_service.core.templates import Template
 from tests.support.tokens import AUDIENCE, ISSUER
@@ -68,9 +69,9 @@ class HoldsIf:
     claim: str
     reason: DenyReason = DenyReason.CONDITION_FAILED
 
-    def holds(self, members: JsonObject, variables: Mapping[str, str]) -> bool:
+    def holds(self, members: JsonObject, attributes: RequestAttributes) -> bool:
         """Whether the claim is true, whatever the path."""
-        del variables
+        del attributes
         return members.get(self.claim) is True
 
 
@@ -97,6 +98,11 @@ def claim_is(claim: str, *values: str | float) -> ClaimCondition:
         ClaimReference.parse(claim),
         tuple(Template.parse(value) if isinstance(value, str) else value for value in values),
     )
+
+
+def attributes(**variables: str) -> RequestAttributes:
+    """Describe a request whose path has *variables*."""
+    return RequestAttributes(HttpRequest("GET", HOST, "/"), Host(HOST), variables)
 
 
 def route(

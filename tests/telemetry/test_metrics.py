@@ -8,7 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from authz_service.core.authorize import authorize
-from authz_service.core.decision import Deny, DenyReason
+from authz_service.core.decision import Allow, Audited, Deny, DenyReason
+from authz_service.core.forward import UpstreamHeaders
 from authz_service.ext_authz.convert import to_http_request
 from authz_service.telemetry.metrics import Metrics
 from tests.edge.shop import (
@@ -60,6 +61,13 @@ def test_a_refusal_is_counted_by_its_reason(reason: DenyReason) -> None:
     assert counted == {("deny", reason.value)}
 
 
+def test_a_refusal_that_is_not_enforced_is_counted_as_one_of_audit_mode() -> None:
+    metrics = Metrics()
+    deny = Deny(DenyReason.EXPIRED)
+    metrics.count(Allow(None, Audited(deny), UpstreamHeaders((), ())))
+    assert b'{decision="deny",mode="audit",reason="expired"} 1.0' in metrics.exposition()
+
+
 def test_no_label_holds_anything_of_a_request_or_a_token() -> None:
     metrics = Metrics()
     for refusal in REFUSALS:
@@ -70,7 +78,7 @@ def test_no_label_holds_anything_of_a_request_or_a_token() -> None:
     assert SECRET not in metrics.exposition().decode()
     for family in text_string_to_metric_families(metrics.exposition().decode()):
         for sample in family.samples:
-            assert sample.labels.keys() <= {"decision", "reason"}
+            assert sample.labels.keys() <= {"decision", "mode", "reason"}
 
 
 def test_two_services_count_apart() -> None:
