@@ -71,7 +71,9 @@ async def tour(world: World, show: Callable[[Outcome], None]) -> list[Outcome]:
     issuer = world.issuer
     reads = await tokens.granted(issuer, resource=API, scope="read:products")
     await visit_all(*_scopes(reads), *await _other_tokens(world, reads))
-    await visit_all(*_spoofing(reads), *await _organizations(world), *_paths(reads))
+    await visit_all(
+        *_spoofing(reads), *_without_a_token(reads), *await _organizations(world), *_paths(reads)
+    )
 
     issuer.rotate()
     rotated = await tokens.granted(issuer, resource=API, scope="read:products")
@@ -140,6 +142,19 @@ def _spoofing(reads: str) -> list[Stop]:
         _allowed("GET /products", "read:products, and x-auth-subject: mallory", reads, *SPOOFED),
         Stop("GET /healthz", "none, and x-auth-subject: mallory", 200, headers=SPOOFED),
     ]
+
+
+def _without_a_token(reads: str) -> list[Stop]:
+    preflight = (("origin", "https://shop.example"), ("access-control-request-method", "POST"))
+    return [
+        Stop("OPTIONS /products", "none, a CORS preflight", 200, headers=(*preflight, *SPOOFED)),
+        Stop("GET /reviews", "none, which is optional here", 200, headers=SPOOFED),
+        _allowed("GET /reviews", "read:products, which is optional here", reads, *SPOOFED),
+        Stop(
+            "GET /stock", "read:products, in audit mode", 200, DenyReason.INSUFFICIENT_SCOPE,
+            headers=(*_bearer(reads), *SPOOFED),
+        ),
+    ]  # fmt: skip
 
 
 async def _organizations(world: World) -> list[Stop]:
