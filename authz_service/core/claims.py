@@ -46,8 +46,7 @@ class AccessTokenClaims:
         members = payload.members
         _refuse_other_tokens(members, issuer)
         _require(members, issuer)
-        client_id = _client_id(members, issuer)
-        audiences = _audiences(members, client_id, issuer)
+        audiences = _audiences(members, issuer)
         _optional_string(members, "jti")
         return cls(
             issuer=_string(members["iss"]),
@@ -56,7 +55,7 @@ class AccessTokenClaims:
             not_before=_optional_numeric_date(members, "nbf"),
             issued_at=_optional_numeric_date(members, "iat"),
             subject=_optional_string(members, "sub"),
-            client_id=client_id,
+            client_id=_client_id(members, issuer),
             scopes=_scopes(members, issuer),
             members=members,
         )
@@ -64,20 +63,21 @@ class AccessTokenClaims:
 
 def _refuse_other_tokens(members: JsonObject, issuer: Issuer) -> None:
     """Refuse what its claims show to be an ID token, say. What is missing is told by `_require`."""
-    marks = issuer.marks
-    if any(name in members and members[name] != value for name, value in marks.values) or any(
-        name in members for name in marks.never
-    ):
+    for name, value in issuer.marks.values:
+        if name in members and members[name] != value:
+            raise AccessDenied(DenyReason.TOKEN_TYPE_NOT_ALLOWED)
+    if not members.keys().isdisjoint(issuer.marks.never):
         raise AccessDenied(DenyReason.TOKEN_TYPE_NOT_ALLOWED)
 
 
 def _require(members: JsonObject, issuer: Issuer) -> None:
     """Refuse a token without the claims that every access token of *issuer* has."""
-    marked = (name for name, _value in issuer.marks.values)
-    if any(name not in members for name in ("iss", "exp", *issuer.required_claims, *marked)):
+    marked = [name for name, _value in issuer.marks.values]
+    if not members.keys() >= {"iss", "exp", *issuer.required_claims, *marked}:
         raise AccessDenied(DenyReason.MISSING_CLAIM)
-    if any(members.keys().isdisjoint(group) for group in issuer.marks.one_of):
-        raise AccessDenied(DenyReason.MISSING_CLAIM)
+    for group in issuer.marks.one_of:
+        if members.keys().isdisjoint(group):
+            raise AccessDenied(DenyReason.MISSING_CLAIM)
 
 
 def _string(value: object) -> str:
@@ -98,18 +98,17 @@ def _client_id(members: JsonObject, issuer: Issuer) -> str | None:
 
 
 def _present(members: JsonObject, claims: Iterable[ClaimReference]) -> list[object]:
-    values = (claim.find(members) for claim in claims)
-    return [value for value in values if value is not ABSENT]
+    return [value for claim in claims if (value := claim.find(members)) is not ABSENT]
 
 
-def _audiences(members: JsonObject, client_id: str | None, issuer: Issuer) -> tuple[str, ...]:
+def _audiences(members: JsonObject, issuer: Issuer) -> tuple[str, ...]:
     """Read `aud`: one string or an array of strings (RFC 7519, section 4.1.3)."""
     if "aud" in members:
         value = members["aud"]
         return tuple(_string(item) for item in (value if isinstance(value, list) else [value]))
-    if client_id is None or not issuer.client_id_stands_in_for_audience:
+    if issuer.audience_stand_in is None or issuer.audience_stand_in not in members:
         raise AccessDenied(DenyReason.MISSING_CLAIM)
-    return (client_id,)
+    return (_string(members[issuer.audience_stand_in]),)
 
 
 def _scopes(members: JsonObject, issuer: Issuer) -> tuple[str, ...]:

@@ -93,8 +93,8 @@ class Issuer:
     max_token_lifetime: float | None
     keys: RemoteKeys | KeySet
     fallback_scope_claims: tuple[ClaimReference, ...] = ()
-    client_id_stands_in_for_audience: bool = False
-    """Where a token has no `aud` at all; one that is there always counts."""
+    audience_stand_in: str | None = None
+    """The claim that is compared in the place of `aud` where a token has none at all."""
     marks: AccessTokenMarks = AccessTokenMarks()
 
     @property

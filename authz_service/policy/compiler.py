@@ -157,7 +157,7 @@ class _Compiler:
             fallback_scope_claims=(
                 _claims(None, preset.fallback_scope_claims) if fields.scope_claim is None else ()
             ),
-            client_id_stands_in_for_audience=preset.client_id_stands_in_for_audience,
+            audience_stand_in=preset.audience_stand_in,
             marks=preset.marks,
         )
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Preset:
     """What a preset gives an issuer. `absent` in *token_types* stands for no `typ`.
 
-    The first five are defaults of fields of the same names. The rest belongs to the preset and
-    cannot be written in a policy; a *scope_claim* of the operator's leaves no fallback.
+    The first five are the defaults of an issuer's fields; a `scope_claim` of the operator's leaves
+    no fallback either. The last two stay, whatever else is written.
     """
 
     algorithms: tuple[str, ...] = tuple(ALGORITHMS)
@@ -30,7 +30,7 @@ class Preset:
     scope_claims: tuple[str, ...] = ("scope",)
     client_id_claims: tuple[str, ...] = ("client_id",)
     fallback_scope_claims: tuple[str, ...] = ()
-    client_id_stands_in_for_audience: bool = False
+    audience_stand_in: str | None = None
     marks: AccessTokenMarks = field(default_factory=AccessTokenMarks)
 
 
@@ -79,10 +79,10 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({
     "okta": Preset(
         algorithms=("RS256",),
         token_types=("absent", "at+jwt"),
-        required_claims=("sub", "cid", "scp", "iat", "jti"),
+        required_claims=("sub", "iat", "jti"),
         scope_claims=("scp",),
         client_id_claims=("cid",),
-        marks=AccessTokenMarks(never=_ONLY_IN_ID_TOKENS),
+        marks=AccessTokenMarks(one_of=(("cid",), ("scp",)), never=_ONLY_IN_ID_TOKENS),
     ),
     # A user pool puts the client into an access token, and an audience only where the client asked
     # for one with a resource parameter.
@@ -90,7 +90,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({
         algorithms=("RS256",),
         token_types=("absent",),
         required_claims=("sub", "client_id", "iat", "jti"),
-        client_id_stands_in_for_audience=True,
+        audience_stand_in="client_id",
         marks=AccessTokenMarks(values=(("token_use", "access"),)),
     ),
     # ID tokens have the same type, project audience, client and roles; what they have not is jti.
@@ -98,9 +98,9 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType({
     "zitadel": Preset(
         algorithms=("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"),
         token_types=("JWT", "at+jwt"),
-        required_claims=("sub", "iat", "jti"),
+        required_claims=("sub", "iat"),
         client_id_claims=("client_id", "azp"),
-        marks=AccessTokenMarks(never=_ONLY_IN_ID_TOKENS),
+        marks=AccessTokenMarks(one_of=(("jti",),), never=_ONLY_IN_ID_TOKENS),
     ),
     # Tokens of service accounts: an identity for an audience, without client and scopes. The first
     # three claims are those of every bound token; the old kind, from a Secret, has no exp and aud.

@@ -137,13 +137,13 @@ def test_a_malformed_client_hands_on_to_no_other_claim(value: object) -> None:
 
 STAND_IN: Final = replace(
     PARTNER,
-    client_id_claims=(ClaimReference.parse("client_id"),),
-    client_id_stands_in_for_audience=True,
+    client_id_claims=(ClaimReference.parse("username"),),
+    audience_stand_in="client_id",
 )
 
 
-def test_the_client_stands_in_for_an_audience_that_is_not_there_and_for_no_other() -> None:
-    assert parse(STAND_IN, aud=MISSING).audiences == ("app-1",)
+def test_a_claim_stands_in_for_an_audience_that_is_not_there_and_for_no_other() -> None:
+    assert parse(STAND_IN, aud=MISSING, username=AUDIENCE).audiences == ("app-1",)
     assert parse(STAND_IN).audiences == (AUDIENCE,)
     assert parse(STAND_IN, aud=[]).audiences == ()
     assert parse(STAND_IN, aud=["x", "y"]).audiences == ("x", "y")
@@ -156,7 +156,7 @@ def test_the_client_stands_in_for_an_audience_that_is_not_there_and_for_no_other
         (STAND_IN, {"aud": ""}, DenyReason.MALFORMED_CLAIM),
         (STAND_IN, {"aud": {}}, DenyReason.MALFORMED_CLAIM),
         (STAND_IN, {"aud": [None]}, DenyReason.MALFORMED_CLAIM),
-        (STAND_IN, {"aud": MISSING, "client_id": MISSING}, DenyReason.MISSING_CLAIM),
+        (STAND_IN, {"aud": MISSING, "client_id": MISSING, "azp": "a"}, DenyReason.MISSING_CLAIM),
         (STAND_IN, {"aud": MISSING, "client_id": ""}, DenyReason.MALFORMED_CLAIM),
         (STAND_IN, {"aud": MISSING, "client_id": ["app-1"]}, DenyReason.MALFORMED_CLAIM),
         (PARTNER, {"aud": MISSING, "azp": "app-1"}, DenyReason.MISSING_CLAIM),

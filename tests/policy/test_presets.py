@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -223,6 +223,7 @@ COGNITO: Final = Vendor(
     "cognito", POOL, "[client1, 'https://api.example']", rs256(MISSING),
     "https://api.example/read", admin="{claims: {'cognito:groups': admins}}",
 )  # fmt: skip
+COGNITO_USERNAME: Final = replace(COGNITO, more=", client_id_claim: username")
 COGNITO_USER: Final = Token({
     "sub": "u-1", "cognito:groups": ["admins"], "iss": POOL, "version": 2, "client_id": "client1",
     "origin_jti": "o", "event_id": "e", "token_use": "access",
@@ -524,6 +525,9 @@ DENIED: Final[Mapping[str, Fails]] = {
     "okta scp an object": Fails(OKTA, OKTA_USER.but(scp={"orders.read": True}), MALFORMED),
     "okta cid a number": Fails(OKTA, OKTA_USER.but(cid=1), MALFORMED),
     # Cognito
+    "cognito user by the name of a client": Fails(
+        COGNITO_USERNAME, COGNITO_USER.but(client_id="client2", username="client1"), AUDIENCE
+    ),
     "cognito ID token": Fails(COGNITO, COGNITO_ID, TYPE),
     "cognito ID token with a client": Fails(COGNITO, COGNITO_ID.but(client_id="client1"), TYPE),
     "cognito without token_use": Fails(COGNITO, COGNITO_USER.but(token_use=MISSING), ABSENT),
@@ -594,6 +598,17 @@ def test_what_is_no_access_token_for_this_api_is_refused(folder: Folder, name: s
     assert decision.reason is row.reason
 
 
+@pytest.mark.parametrize("name", [name for name in DENIED if "ID token" in name])
+@pytest.mark.parametrize("line", ["required_claims: []", "client_id_claim: sub", "scope_claim: x"])
+def test_no_field_of_the_policy_lets_an_id_token_in(folder: Folder, name: str, line: str) -> None:
+    row = DENIED[name]
+    if row.vendor.preset in {"rfc9068", "logto"}:
+        row = replace(row, token=row.token.typed("JWT"))
+    decision = replace(row.vendor, more=f", {line}").decide(folder, row.token, row.path)
+    assert not isinstance(decision, Allow)
+    assert decision.reason in {TYPE, ABSENT, AUDIENCE}
+
+
 @pytest.mark.parametrize("name", ALLOWED)
 def test_what_somebody_else_signed_is_refused(folder: Folder, name: str) -> None:
     row = ALLOWED[name]
@@ -607,12 +622,9 @@ def test_what_somebody_else_signed_is_refused(folder: Folder, name: str) -> None
 def test_a_claim_that_the_preset_requires_cannot_be_left_out(folder: Folder, name: str) -> None:
     row = ALLOWED[name]
     preset = PRESETS[row.vendor.preset]
-    for claim in (
-        "iss",
-        "exp",
-        *preset.required_claims,
-        *(mark for mark, _ in preset.marks.values),
-    ):
+    marks = [name for name, _value in preset.marks.values]
+    marks += [group[0] for group in preset.marks.one_of if len(group) == 1]
+    for claim in ("iss", "exp", *preset.required_claims, *marks):
         decision = row.vendor.decide(folder, row.token.but(**{claim: MISSING}), row.path)
         assert not isinstance(decision, Allow), claim
         assert decision.reason is DenyReason.MISSING_CLAIM, claim
