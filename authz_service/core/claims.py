@@ -11,6 +11,8 @@ from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from authz_service.core.conditions import Condition, RequestAttributes
     from authz_service.core.jws import VerifiedPayload
     from authz_service.core.policy import Issuer, TokenRequirement
@@ -39,27 +41,47 @@ class AccessTokenClaims:
     def parse(cls, payload: VerifiedPayload, issuer: Issuer) -> AccessTokenClaims:
         """Read the claims that *payload* must and may have by *issuer*'s profile.
 
-        Raises AccessDenied: missing_claim, or malformed_claim for a claim of the wrong type.
+        Raises AccessDenied: token_type_not_allowed for another token of the same issuer,
+        missing_claim, or malformed_claim for a claim of the wrong type.
         """
         members = payload.members
-        for name in ("iss", "aud", "exp", *issuer.required_claims):
-            if name not in members:
-                raise AccessDenied(DenyReason.MISSING_CLAIM)
+        _refuse_other_tokens(members, issuer)
+        _require(members, issuer)
+        audiences = _audiences(members, issuer)
         _optional_string(members, "jti")
         return cls(
             issuer=_string(members["iss"]),
-            audiences=_audiences(members["aud"]),
+            audiences=audiences,
             expires_at=_numeric_date(members["exp"]),
             not_before=_optional_numeric_date(members, "nbf"),
             issued_at=_optional_numeric_date(members, "iat"),
             subject=_optional_string(members, "sub"),
-            client_id=_optional_string(members, issuer.client_id_claim),
-            scopes=_scopes(members.get(issuer.scope_claim, "")),
+            client_id=_client_id(members, issuer),
+            scopes=_scopes(members, issuer),
             members=members,
         )
 
 
-def _string(value: JsonValue) -> str:
+def _refuse_other_tokens(members: JsonObject, issuer: Issuer) -> None:
+    """Refuse what its claims show to be an ID token, say. What is missing is told by `_require`."""
+    for name, value in issuer.marks.values:
+        if name in members and members[name] != value:
+            raise AccessDenied(DenyReason.TOKEN_TYPE_NOT_ALLOWED)
+    if not members.keys().isdisjoint(issuer.marks.never):
+        raise AccessDenied(DenyReason.TOKEN_TYPE_NOT_ALLOWED)
+
+
+def _require(members: JsonObject, issuer: Issuer) -> None:
+    """Refuse a token without the claims that every access token of *issuer* has."""
+    marked = [name for name, _value in issuer.marks.values]
+    if not members.keys() >= {"iss", "exp", *issuer.required_claims, *marked}:
+        raise AccessDenied(DenyReason.MISSING_CLAIM)
+    for group in issuer.marks.one_of:
+        if members.keys().isdisjoint(group):
+            raise AccessDenied(DenyReason.MISSING_CLAIM)
+
+
+def _string(value: object) -> str:
     """Every string claim that we read identifies something, so an empty one is malformed."""
     if not isinstance(value, str) or value == "":
         raise AccessDenied(DenyReason.MALFORMED_CLAIM)
@@ -70,12 +92,34 @@ def _optional_string(members: JsonObject, name: str) -> str | None:
     return _string(members[name]) if name in members else None
 
 
-def _audiences(value: JsonValue) -> tuple[str, ...]:
+def _client_id(members: JsonObject, issuer: Issuer) -> str | None:
+    """Read the first claim for it that is there; one of the wrong type hands on to no other."""
+    values = _present(members, issuer.client_id_claims)
+    return _string(values[0]) if values else None
+
+
+def _present(members: JsonObject, claims: Iterable[ClaimReference]) -> list[object]:
+    return [value for claim in claims if (value := claim.find(members)) is not ABSENT]
+
+
+def _audiences(members: JsonObject, issuer: Issuer) -> tuple[str, ...]:
     """Read `aud`: one string or an array of strings (RFC 7519, section 4.1.3)."""
-    return tuple(_string(item) for item in (value if isinstance(value, list) else [value]))
+    if "aud" in members:
+        value = members["aud"]
+        return tuple(_string(item) for item in (value if isinstance(value, list) else [value]))
+    if issuer.audience_stand_in is None or issuer.audience_stand_in not in members:
+        raise AccessDenied(DenyReason.MISSING_CLAIM)
+    return (_string(members[issuer.audience_stand_in]),)
 
 
-def _scopes(value: JsonValue) -> tuple[str, ...]:
+def _scopes(members: JsonObject, issuer: Issuer) -> tuple[str, ...]:
+    """Gather the scopes of every claim for them, in order and each once."""
+    values = _present(members, issuer.scope_claims)
+    values = values or _present(members, issuer.fallback_scope_claims)
+    return tuple(dict.fromkeys(scope for value in values for scope in _scopes_of(value)))
+
+
+def _scopes_of(value: object) -> tuple[str, ...]:
     """Read a space-separated string (RFC 8693, section 4.2) or, as some issuers send, an array.
 
     A space inside an item of an array would make two scopes of it further on.

@@ -19,6 +19,7 @@ from authz_service.core.refresh import RefreshSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from authz_service.core.claims import ClaimReference
     from authz_service.core.conditions import Condition
     from authz_service.core.jwks import KeySet
     from authz_service.core.request import Host, HttpRequest, RequestPath
@@ -60,10 +61,25 @@ def _normal_type(typ: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessTokenMarks:
+    """What tells an issuer's access token from its other tokens by the claims, as `typ` may not.
+
+    The claims in *values* have those values. Of each group in *one_of*, at least one is there.
+    Those in *never* are not there: only ID tokens have them.
+    """
+
+    values: tuple[tuple[str, str], ...] = ()
+    one_of: tuple[tuple[str, ...], ...] = ()
+    never: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """An authorization server, and what its access tokens look like. Times are in seconds.
 
     *identifiers* are the values of `iss` that it uses, compared exactly (RFC 8725, section 3.8).
+    The scopes are those of all *scope_claims*; where a token has none of these claims, those of
+    all *fallback_scope_claims*. The first of *client_id_claims* that a token has is the client.
     """
 
     name: str
@@ -71,11 +87,15 @@ class Issuer:
     algorithms: frozenset[str]
     token_types: TokenTypes
     required_claims: tuple[str, ...]
-    scope_claim: str
-    client_id_claim: str
+    scope_claims: tuple[ClaimReference, ...]
+    client_id_claims: tuple[ClaimReference, ...]
     leeway: float
     max_token_lifetime: float | None
     keys: RemoteKeys | KeySet
+    fallback_scope_claims: tuple[ClaimReference, ...] = ()
+    audience_stand_in: str | None = None
+    """The claim that is compared in the place of `aud` where a token has none at all."""
+    marks: AccessTokenMarks = AccessTokenMarks()
 
     @property
     def retry_after(self) -> int:

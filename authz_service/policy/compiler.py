@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from authz_service.core.claims import ClaimReference
 from authz_service.core.conditions import ClaimCondition
 from authz_service.core.errors import IssuerError
 from authz_service.core.forward import ForwardRules
@@ -160,11 +161,16 @@ class _Compiler:
                 *(typ for typ in token_types if typ != "absent"), absent="absent" in token_types
             ),
             required_claims=tuple(_given(fields.required_claims, preset.required_claims)),
-            scope_claim=fields.scope_claim or preset.scope_claim,
-            client_id_claim=fields.client_id_claim or preset.client_id_claim,
+            scope_claims=_claims(fields.scope_claim, preset.scope_claims),
+            client_id_claims=_claims(fields.client_id_claim, preset.client_id_claims),
             leeway=fields.leeway,
             max_token_lifetime=fields.max_token_lifetime,
             keys=keys,
+            fallback_scope_claims=(
+                _claims(None, preset.fallback_scope_claims) if fields.scope_claim is None else ()
+            ),
+            audience_stand_in=preset.audience_stand_in,
+            marks=preset.marks,
         )
 
     def _keys(self, fields: IssuerFields, identifier: str, place: _Place) -> RemoteKeys | KeySet:
@@ -364,6 +370,12 @@ def _needs_token(route: RouteFields) -> bool:
 
 def _given(value: list[str] | None, default: tuple[str, ...]) -> Iterable[str]:
     return default if value is None else value
+
+
+def _claims(
+    value: list[ClaimReference] | None, default: tuple[str, ...]
+) -> tuple[ClaimReference, ...]:
+    return tuple(map(ClaimReference.parse, default)) if value is None else tuple(value)
 
 
 def _hostname(url: str) -> str | None:

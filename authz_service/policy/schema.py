@@ -29,7 +29,7 @@ from authz_service.core.policy import is_method
 from authz_service.core.routes import PathPattern
 from authz_service.core.templates import Template
 from authz_service.policy.duration import parse_duration
-from authz_service.policy.presets import LATER, PRESETS
+from authz_service.policy.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,9 +105,6 @@ def _algorithm(text: str) -> str:
 
 
 def _preset(text: str) -> str:
-    if text in LATER:
-        message = f'the preset "{text}" is not supported yet'
-        raise ValueError(message)
     if text not in PRESETS:
         near = difflib.get_close_matches(text, PRESETS, n=1)
         message = f'did you mean "{near[0]}"?' if near else f"not one of {', '.join(PRESETS)}"
@@ -224,6 +221,7 @@ Audiences = Annotated[list[TextTemplate], BeforeValidator(_as_list), Field(min_l
 Path = Annotated[PathPattern, _text(PathPattern.parse)]
 Host = Annotated[HostPattern, _text(HostPattern.parse)]
 Claim = Annotated[ClaimReference, _text(ClaimReference.parse)]
+Claims = Annotated[list[Claim], BeforeValidator(_as_list), Field(min_length=1)]
 ExpectedClaim = Annotated[ExpectedValue, BeforeValidator(_expected_value)]
 Mode = Literal["enforce", "audit"]
 NotYet = Annotated[None, BeforeValidator(_not_supported_yet)]
@@ -273,8 +271,8 @@ class IssuerFields(_Mapping):
     algorithms: Annotated[list[Algorithm], Field(min_length=1)] | None = None
     token_types: Annotated[list[NonEmpty], Field(min_length=1)] | None = None
     required_claims: list[NonEmpty] | None = None
-    scope_claim: NonEmpty | None = None
-    client_id_claim: NonEmpty | None = None
+    scope_claim: Claims | None = None
+    client_id_claim: Claims | None = None
     leeway: Duration = 10.0
     max_token_lifetime: PositiveDuration | None = None
     refresh: RefreshFields = RefreshFields()

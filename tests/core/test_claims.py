@@ -13,6 +13,7 @@ from authz_service.core.claims import ABSENT, AccessTokenClaims, ClaimReference
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 from authz_service.core.jws import VerifiedPayload
+from authz_service.core.policy import AccessTokenMarks
 from tests.support.policies import LOGTO, PARTNER
 from tests.support.tokens import AUDIENCE, ISSUER, MISSING, NOW, VALID_CLAIMS, json_object
 
@@ -58,15 +59,152 @@ def test_the_profile_of_the_issuer_names_the_claims_for_scope_and_client() -> No
         (" ", ()),
         ("a", ("a",)),
         ("  a   b ", ("a", "b")),
-        ("a a", ("a", "a")),
+        ("a a", ("a",)),
+        ("b a b", ("b", "a")),
         ("a\u00a0b", ("a\u00a0b",)),
         ([], ()),
         (["a", "b"], ("a", "b")),
+        (["b", "a", "b"], ("b", "a")),
         (["a\u00a0b"], ("a\u00a0b",)),
     ],
 )
 def test_scopes_are_a_string_or_an_array(scope: object, scopes: tuple[str, ...]) -> None:
     assert parse(scope=scope).scopes == scopes
+
+
+SEVERAL: Final = replace(
+    PARTNER,
+    scope_claims=tuple(map(ClaimReference.parse, ("scp", "/realm/roles", "permissions"))),
+    fallback_scope_claims=(ClaimReference.parse("roles"), ClaimReference.parse("groups")),
+    client_id_claims=tuple(map(ClaimReference.parse, ("azp", "/client/id", "appid"))),
+)
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        ({}, ()),
+        ({"scp": "b a", "permissions": ["c", "a"], "realm": {"roles": ["d"]}}, tuple("badc")),
+        ({"permissions": "c", "roles": ["a"]}, ("c",)),
+        ({"scp": "", "roles": ["a"]}, ()),
+        ({"scp": [], "roles": ["a"]}, ()),
+        ({"realm": {"other": 1}, "roles": ["a", "b"]}, ("a", "b")),
+        ({"roles": ["a"], "groups": "b a"}, ("a", "b")),
+        ({"roles": []}, ()),
+        ({"realm": "roles"}, ()),
+        ({"realm": {"roles": "a b"}}, ("a", "b")),
+    ],
+)
+def test_scopes_are_gathered_from_every_claim_for_them(
+    claims: dict[str, object], scopes: tuple[str, ...]
+) -> None:
+    assert parse(SEVERAL, **claims).scopes == scopes
+
+
+@pytest.mark.parametrize("value", [None, 1, True, {}, {"a": "b"}, [1], [""], ["a b"], [["a"]]])
+@pytest.mark.parametrize("claim", ["scp", "permissions"])
+def test_one_malformed_claim_for_scopes_is_too_many(claim: str, value: object) -> None:
+    with pytest.raises(AccessDenied) as refused:
+        parse(SEVERAL, **{"scp": "a", "permissions": "b", claim: value})
+    assert refused.value.reason is DenyReason.MALFORMED_CLAIM
+
+
+def test_a_fallback_that_does_not_count_may_be_anything() -> None:
+    assert parse(SEVERAL, scp="a", roles={"b": 1}).scopes == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("claims", "client_id"),
+    [
+        ({}, None),
+        ({"azp": "a", "appid": "c"}, "a"),
+        ({"client": {"id": "b"}, "appid": "c"}, "b"),
+        ({"client": {"name": "b"}, "appid": "c"}, "c"),
+    ],
+)
+def test_the_first_claim_for_the_client_that_is_there_wins(
+    claims: dict[str, object], client_id: str | None
+) -> None:
+    assert parse(SEVERAL, **claims).client_id == client_id
+
+
+@pytest.mark.parametrize("value", [None, "", 1, True, [], ["a"], {}])
+def test_a_malformed_client_hands_on_to_no_other_claim(value: object) -> None:
+    with pytest.raises(AccessDenied) as refused:
+        parse(SEVERAL, azp=value, appid="c")
+    assert refused.value.reason is DenyReason.MALFORMED_CLAIM
+
+
+STAND_IN: Final = replace(
+    PARTNER,
+    client_id_claims=(ClaimReference.parse("username"),),
+    audience_stand_in="client_id",
+)
+
+
+def test_a_claim_stands_in_for_an_audience_that_is_not_there_and_for_no_other() -> None:
+    assert parse(STAND_IN, aud=MISSING, username=AUDIENCE).audiences == ("app-1",)
+    assert parse(STAND_IN).audiences == (AUDIENCE,)
+    assert parse(STAND_IN, aud=[]).audiences == ()
+    assert parse(STAND_IN, aud=["x", "y"]).audiences == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("issuer", "claims", "reason"),
+    [
+        (STAND_IN, {"aud": None}, DenyReason.MALFORMED_CLAIM),
+        (STAND_IN, {"aud": ""}, DenyReason.MALFORMED_CLAIM),
+        (STAND_IN, {"aud": {}}, DenyReason.MALFORMED_CLAIM),
+        (STAND_IN, {"aud": [None]}, DenyReason.MALFORMED_CLAIM),
+        (STAND_IN, {"aud": MISSING, "client_id": MISSING, "azp": "a"}, DenyReason.MISSING_CLAIM),
+        (STAND_IN, {"aud": MISSING, "client_id": ""}, DenyReason.MALFORMED_CLAIM),
+        (STAND_IN, {"aud": MISSING, "client_id": ["app-1"]}, DenyReason.MALFORMED_CLAIM),
+        (PARTNER, {"aud": MISSING, "azp": "app-1"}, DenyReason.MISSING_CLAIM),
+    ],
+)
+def test_nothing_else_stands_in_for_an_audience(
+    issuer: Issuer, claims: dict[str, object], reason: DenyReason
+) -> None:
+    with pytest.raises(AccessDenied) as refused:
+        parse(issuer, **claims)
+    assert refused.value.reason is reason
+
+
+MARKED: Final = replace(
+    PARTNER,
+    marks=AccessTokenMarks(
+        values=(("use", "access"), ("typ", "Bearer")),
+        one_of=(("azp", "appid"), ("scp", "roles")),
+        never=("nonce", "at_hash"),
+    ),
+)
+MARKS: Final = {"use": "access", "typ": "Bearer", "appid": "app-1", "roles": []}
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"use": "id"}, DenyReason.TOKEN_TYPE_NOT_ALLOWED),
+        ({"use": "Access"}, DenyReason.TOKEN_TYPE_NOT_ALLOWED),
+        ({"use": None}, DenyReason.TOKEN_TYPE_NOT_ALLOWED),
+        ({"use": ["access"]}, DenyReason.TOKEN_TYPE_NOT_ALLOWED),
+        ({"typ": "ID"}, DenyReason.TOKEN_TYPE_NOT_ALLOWED),
+        ({"nonce": "n"}, DenyReason.TOKEN_TYPE_NOT_ALLOWED),
+        ({"at_hash": None}, DenyReason.TOKEN_TYPE_NOT_ALLOWED),
+        ({"use": "id", "exp": MISSING}, DenyReason.TOKEN_TYPE_NOT_ALLOWED),
+        ({"use": MISSING}, DenyReason.MISSING_CLAIM),
+        ({"typ": MISSING}, DenyReason.MISSING_CLAIM),
+        ({"appid": MISSING}, DenyReason.MISSING_CLAIM),
+        ({"roles": MISSING}, DenyReason.MISSING_CLAIM),
+    ],
+)
+def test_another_token_of_the_same_issuer_is_told_by_its_claims(
+    claims: dict[str, object], reason: DenyReason
+) -> None:
+    assert parse(MARKED, **MARKS).subject == "user-1"
+    with pytest.raises(AccessDenied) as refused:
+        parse(MARKED, **{**MARKS, **claims})
+    assert refused.value.reason is reason
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 10**309, -(10**309)])

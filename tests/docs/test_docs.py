@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from authz_service.core.algorithms import ALGORITHMS
 from authz_service.core.answers import ANSWERS
 from authz_service.core.forward import ForwardRules
 from authz_service.core.policy import Public
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 REFERENCE = (ROOT / "docs" / "policy.md").read_text("utf-8")
 DECISION = (ROOT / "docs" / "decision.md").read_text("utf-8")
+PRESET_PAGE = (ROOT / "docs" / "presets.md").read_text("utf-8")
 POLICY = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)[0]
 
 
@@ -81,6 +83,59 @@ def test_the_reference_has_every_field_and_the_true_defaults() -> None:
     forward = ForwardRules()
     assert example["forward"]["headers"] == {name: claim.text for name, claim in forward.headers}
     assert tuple(example["forward"]["strip"]) == forward.strip
+
+
+SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PRESET_PAGE, re.DOTALL | re.MULTILINE))
+
+
+def test_every_preset_has_a_section_and_there_are_no_others() -> None:
+    assert list(SECTIONS) == list(PRESETS)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_example_of_a_preset_loads_and_is_of_that_preset(preset: str, tmp_path: Path) -> None:
+    [example] = re.findall(r"```yaml\n(.*?)```", SECTIONS[preset], re.DOTALL)
+    file = tmp_path / "policy.yaml"
+    file.write_text(example, "utf-8")
+    [issuer] = load_policy([file], environment={}).used_issuers
+    assert yaml.safe_load(example)["issuers"][0].get("preset", "rfc9068") == preset
+    assert issuer.algorithms == set(PRESETS[preset].algorithms)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_table_of_presets_says_what_they_set(preset: str) -> None:
+    chosen = PRESETS[preset]
+    algorithms = {tuple(ALGORITHMS): "all", tuple(ALGORITHMS)[:-1]: "all but Ed25519"}
+    scopes = [", ".join(chosen.scope_claims) or "none", *chosen.fallback_scope_claims]
+    cells = [
+        f"[`{preset}`](#{preset})",
+        algorithms.get(chosen.algorithms) or ", ".join(chosen.algorithms),
+        ", ".join(chosen.token_types),
+        ", ".join(chosen.required_claims),
+        ", else ".join(scopes),
+        ", ".join(chosen.client_id_claims) or "none",
+    ]
+    assert f"\n| {' | '.join(cells)} |\n" in PRESET_PAGE
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_section_of_a_preset_names_every_mark_of_its_access_tokens(preset: str) -> None:
+    marks = PRESETS[preset].marks
+    names = {*marks.never, *(name for group in marks.one_of for name in group)}
+    for name, value in marks.values:
+        names |= {name, value}
+    assert [name for name in names if f"`{name}`" not in SECTIONS[preset]] == []
+    assert "**ID tokens**" in SECTIONS[preset]
+
+
+@pytest.mark.parametrize("line", re.findall(r"`(scope_claim: [^`]+)`", PRESET_PAGE))
+def test_the_lines_that_choose_other_scopes_can_be_added_to_an_issuer(
+    line: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(f"version: 1\nissuers:\n  - issuer: https://as.example\n    {line}\n", "utf-8")
+    [issuer] = load_policy([file], environment={}).issuers
+    assert [claim.text for claim in issuer.scope_claims] != ["scope"]
 
 
 def test_the_mistakes_of_the_readme_are_reported_as_it_shows(tmp_path: Path) -> None:

@@ -9,11 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authz_service.core.algorithms import ALGORITHMS
+from authz_service.core.claims import ClaimReference
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 from authz_service.core.forward import ForwardRules
 from authz_service.core.jwks import KeySet
-from authz_service.core.policy import Issuer, Policy, Public, RemoteKeys, TokenTypes
+from authz_service.core.policy import (
+    AccessTokenMarks,
+    Issuer,
+    Policy,
+    Public,
+    RemoteKeys,
+    TokenTypes,
+)
 from authz_service.core.refresh import RefreshSettings
 from tests.policy.folder import (
     KEY_SET,
@@ -104,8 +112,8 @@ def test_the_example_has_the_issuer_it_says(folder: Folder) -> None:
             algorithms=frozenset({"ES384", "RS256"}),
             token_types=TokenTypes(frozenset({"at+jwt"})),
             required_claims=("sub", "client_id", "iat", "jti"),
-            scope_claim="scope",
-            client_id_claim="client_id",
+            scope_claims=(ClaimReference.parse("scope"),),
+            client_id_claims=(ClaimReference.parse("client_id"),),
             leeway=10.0,
             max_token_lifetime=86400.0,
             keys=RemoteKeys(
@@ -213,8 +221,8 @@ def test_an_issuer_that_says_nothing_more_has_the_defaults(folder: Folder) -> No
         ),
         token_types=TokenTypes(frozenset({"at+jwt"})),
         required_claims=("sub", "client_id", "iat", "jti"),
-        scope_claim="scope",
-        client_id_claim="client_id",
+        scope_claims=(ClaimReference.parse("scope"),),
+        client_id_claims=(ClaimReference.parse("client_id"),),
         leeway=10.0,
         max_token_lifetime=None,
         keys=RemoteKeys(None, allow_http=False, refresh=RefreshSettings(300.0, 10.0, 5.0, 86400.0)),
@@ -263,6 +271,10 @@ def test_forward_has_its_defaults(folder: Folder, forward: str) -> None:
 # Issuers
 
 
+def names(claims: tuple[ClaimReference, ...]) -> list[str]:
+    return [claim.text for claim in claims]
+
+
 def issuer_with(folder: Folder, line: str) -> Issuer:
     [issuer] = folder.load(policy_text(issuer=line)).issuers
     return issuer
@@ -277,7 +289,8 @@ def test_the_preset_logto_has_the_algorithms_of_logto(folder: Folder) -> None:
     assert issuer.algorithms == {"ES384", "RS256"}
     assert issuer.token_types.accept("at+jwt")
     assert issuer.required_claims == ("sub", "client_id", "iat", "jti")
-    assert (issuer.scope_claim, issuer.client_id_claim) == ("scope", "client_id")
+    assert names(issuer.scope_claims) == ["scope"]
+    assert names(issuer.client_id_claims) == ["client_id"]
 
 
 def test_a_value_wins_over_the_preset(folder: Folder) -> None:
@@ -289,7 +302,28 @@ def test_a_value_wins_over_the_preset(folder: Folder) -> None:
     assert issuer.algorithms == {"PS256"}
     assert issuer.token_types == TokenTypes.of("JWT")
     assert issuer.required_claims == ()
-    assert (issuer.scope_claim, issuer.client_id_claim) == ("scp", "azp")
+    assert names(issuer.scope_claims) == ["scp"]
+    assert names(issuer.client_id_claims) == ["azp"]
+
+
+def test_several_claims_may_hold_the_scopes_and_the_client(folder: Folder) -> None:
+    issuer = issuer_with(
+        folder, "scope_claim: [scope, /realm_access/roles]\nclient_id_claim: [azp, /act/sub]"
+    )
+    assert [claim.path for claim in issuer.scope_claims] == [("scope",), ("realm_access", "roles")]
+    assert [claim.path for claim in issuer.client_id_claims] == [("azp",), ("act", "sub")]
+
+
+def test_scopes_of_the_operators_choice_leave_no_fallback(folder: Folder) -> None:
+    assert names(issuer_with(folder, "preset: entra").fallback_scope_claims) == ["roles"]
+    assert issuer_with(folder, "preset: entra\nscope_claim: scp").fallback_scope_claims == ()
+
+
+def test_what_tells_access_tokens_apart_stays_whatever_else_is_written(folder: Folder) -> None:
+    lines = "token_types: [JWT]\nrequired_claims: []\nscope_claim: x\nclient_id_claim: y"
+    for preset in ("auth0", "keycloak", "entra", "okta", "cognito", "zitadel"):
+        issuer = issuer_with(folder, f"preset: {preset}\n{lines}")
+        assert issuer.marks == issuer_with(folder, f"preset: {preset}").marks != AccessTokenMarks()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

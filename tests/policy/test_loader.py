@@ -397,7 +397,7 @@ GOOD: dict[str, Any] = {
             "algorithms": ["ES384"],
             "token_types": ["at+jwt", "absent"],
             "required_claims": ["sub"],
-            "scope_claim": "scp",
+            "scope_claim": ["scp", "/realm/roles"],
             "client_id_claim": "azp",
             "leeway": "1s",
             "max_token_lifetime": "1h",

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_service.policy.presets import LATER
 from tests.policy.folder import policy_text, unmark
 
 if TYPE_CHECKING:
@@ -133,16 +132,6 @@ def test_what_is_not_supported_yet_is_refused_and_not_passed_over(
     folder.refuses(marked, f"{field}: not supported yet")
 
 
-@pytest.mark.parametrize(
-    "preset", ["auth0", "keycloak", "entra", "okta", "cognito", "zitadel", "kubernetes"]
-)
-def test_a_preset_of_later_is_refused_as_such(folder: Folder, preset: str) -> None:
-    assert preset in LATER
-    folder.refuses(
-        policy_text(issuer=f"preset: »{preset}"), f'the preset "{preset}" is not supported yet'
-    )
-
-
 def test_a_preset_that_nobody_knows_is_refused_with_those_there_are(folder: Folder) -> None:
     folder.refuses(policy_text(issuer="preset: »Logto"), 'preset: did you mean "logto"?')
     folder.refuses(policy_text(issuer="preset: »x"), "preset: not one of rfc9068, logto")
@@ -181,9 +170,15 @@ def test_a_preset_that_nobody_knows_is_refused_with_those_there_are(folder: Fold
         ("required_claims: [sub, »1]", A_STRING),
         ("required_claims: [»'']", NOT_EMPTY),
         ("scope_claim: »''", NOT_EMPTY),
-        ("scope_claim: »[scope]", A_STRING),
+        ("scope_claim: »[]", AT_LEAST_ONE),
+        ("scope_claim: [scope, »'']", NOT_EMPTY),
+        ("scope_claim: [»1]", A_STRING),
+        ("scope_claim: »{a: b}", A_STRING),
+        ("scope_claim: »/realm_access/~roles", "write ~0 for ~"),
         ("client_id_claim: »''", NOT_EMPTY),
         ("client_id_claim: »1", A_STRING),
+        ("client_id_claim: »[]", AT_LEAST_ONE),
+        ("client_id_claim: [azp, »null]", A_STRING),
         ("leeway: »10", A_DURATION),
         ("leeway: »-1s", A_DURATION),
         ("leeway: »true", A_DURATION),
@@ -528,7 +523,7 @@ issuers:
     algorithms: [ES384, »HS256]
   - »name: a
     issuer: »https://a.example
-    preset: »auth0
+    preset: »auth1
     refresh: {interval: »often, »cooldwn: 1s}
 resources:
   - audience: https://one.example
@@ -557,7 +552,7 @@ forward: {strip: [»"*"], headers: {»X-A: sub}}
         "never accepted",
         'an issuer is named "a" already, at',
         '"https://a.example" is an issuer already, at',
-        'the preset "auth0" is not supported yet',
+        'preset: did you mean "auth0"?',
         A_DURATION,
         'did you mean "cooldown"?',
         "write b.example",
