@@ -13,9 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from authz_service.core.claims import ClaimReference
+    from authz_service.core.request import Host, HttpRequest
     from authz_service.core.strict_json import JsonObject
 
 ExpectedValue = Template | bool | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAttributes:
+    """What a condition may look at beside the claims."""
+
+    request: HttpRequest
+    host: Host
+    variables: Mapping[str, str]
 
 
 class Condition(Protocol):
