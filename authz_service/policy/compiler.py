@@ -33,6 +33,7 @@ from authz_service.policy.schema import is_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from authz_service.core.conditions import Condition
     from authz_service.core.hosts import HostPattern
     from authz_service.core.jwks import KeySet
     from authz_service.core.routes import PathPattern
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         ResourceFields,
         RouteFields,
     )
+    from authz_service.policy.when import WhenExpression
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,25 +289,28 @@ class _Compiler:
             audiences=tuple(fields.audience or inherited.audiences),
             scopes=tuple(fields.scopes),
             any_scope=tuple(fields.any_scope or ()),
-            conditions=tuple(self._conditions(fields, pattern, place / "claims")),
+            conditions=tuple(self._conditions(fields, pattern, place)),
             optional=fields.optional,
             audit=(fields.mode or inherited.mode) == "audit",
         )
 
     def _conditions(
         self, fields: RequirementFields, pattern: PathPattern, place: _Place
-    ) -> Iterable[ClaimCondition]:
+    ) -> Iterable[Condition]:
         for claim, value in fields.claims.items():
             templates = [value for value in value.any_of or () if isinstance(value, Template)]
-            self._check_variables(templates, pattern, place / claim.text)
+            self._check_variables(templates, pattern, place / "claims" / claim.text)
             yield ClaimCondition(claim, None if value.any_of is None else tuple(value.any_of))
+        if fields.when is not None:
+            self._check_variables((fields.when,), pattern, place / "when")
+            yield fields.when
 
     def _check_variables(
-        self, templates: Iterable[Template], pattern: PathPattern, place: _Place
+        self, texts: Iterable[Template | WhenExpression], pattern: PathPattern, place: _Place
     ) -> None:
-        for template in templates:
-            for name in sorted(template.variables - pattern.variables):
-                message = f'the path {pattern.text} has no {{{name}}}: "{template.text}"'
+        for text in texts:
+            for name in sorted(text.variables - pattern.variables):
+                message = f'the path {pattern.text} has no {{{name}}}: "{text.text}"'
                 self._problem(place, message)
 
     def _add_route(self, route: Route, hosts: list[HostPattern], place: _Place) -> None:

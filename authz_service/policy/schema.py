@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -30,6 +31,7 @@ from authz_service.core.routes import PathPattern
 from authz_service.core.templates import Template
 from authz_service.policy.duration import parse_duration
 from authz_service.policy.presets import PRESETS
+from authz_service.policy.when import WhenExpression
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,11 +140,6 @@ def _issuer(text: str) -> str:
     return text
 
 
-def _not_supported_yet(_value: object) -> None:
-    message = "not supported yet"
-    raise ValueError(message)
-
-
 def _as_list(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
@@ -223,8 +220,8 @@ Host = Annotated[HostPattern, _text(HostPattern.parse)]
 Claim = Annotated[ClaimReference, _text(ClaimReference.parse)]
 Claims = Annotated[list[Claim], BeforeValidator(_as_list), Field(min_length=1)]
 ExpectedClaim = Annotated[ExpectedValue, BeforeValidator(_expected_value)]
+When = Annotated[InstanceOf[WhenExpression], _text(WhenExpression.parse)]
 Mode = Literal["enforce", "audit"]
-NotYet = Annotated[None, BeforeValidator(_not_supported_yet)]
 
 
 class _Mapping(BaseModel):
@@ -235,8 +232,7 @@ class _Mapping(BaseModel):
     def _refuse_null(cls, value: object, info: ValidationInfo) -> object:
         """What was left empty may have been meant to restrict something, so it is no default."""
         field = cls.model_fields[info.field_name or ""]
-        optional = field.default is None and field.annotation is not type(None)
-        if value is None and optional and info.field_name != "claims_header":
+        if value is None and field.default is None and info.field_name != "claims_header":
             message = "left empty: write a value, or remove it"
             raise ValueError(message)
         return value
@@ -301,7 +297,7 @@ class RequirementFields(_Mapping):
     any_scope: Annotated[list[Scope], Field(min_length=1)] | None = None
     audience: Audiences | None = None
     claims: dict[Claim, Annotated[ClaimValueFields, BeforeValidator(_claim_value)]] = {}
-    when: NotYet = None
+    when: When | None = None
     optional: bool = False
     mode: Mode | None = None
 

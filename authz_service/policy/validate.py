@@ -142,12 +142,7 @@ def _fields_at(path: tuple[int | str, ...]) -> list[str]:
     for step in path:
         if isinstance(step, str) and step in model.model_fields:
             model = _model_in(model.model_fields[step].annotation) or model
-    return [
-        name
-        for name, field in model.model_fields.items()
-        # public has a form of its own; what is not supported yet is no advice.
-        if name != "public" and field.annotation is not type(None)
-    ]
+    return [name for name in model.model_fields if name != "public"]  # it has a form of its own
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression

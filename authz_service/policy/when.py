@@ -45,7 +45,7 @@ class WhenExpression:
     reason: ClassVar[DenyReason] = DenyReason.CONDITION_FAILED
 
     text: str
-    path_variables: frozenset[str] = field(compare=False)
+    variables: frozenset[str] = field(compare=False)
     """The path variables that the expression names; one that the route lacks is always a deny."""
     _headers: MembersRead = field(repr=False, compare=False)
     _roots: frozenset[str] = field(repr=False, compare=False)

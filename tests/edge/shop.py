@@ -70,7 +70,7 @@ def policy_from(text: str) -> Policy:
 
 @dataclass(frozen=True)
 class NeverHolds:
-    """A condition that no file can write yet."""
+    """A condition that no token meets."""
 
     reason: DenyReason = DenyReason.CONDITION_FAILED
 

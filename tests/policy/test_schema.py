@@ -116,22 +116,6 @@ def test_public_in_a_mapping_is_refused(folder: Folder) -> None:
     folder.refuses(policy_text(methods="{GET: »{public: true}}"), A_REQUIREMENT)
 
 
-# What the format has, and this version does not
-
-
-@pytest.mark.parametrize(
-    ("marked", "field"),
-    [
-        (policy_text(methods="{GET: {when: »'claims.sub == path.id'}}"), "when"),
-        (policy_text(methods="{GET: {when: »null}}"), "when"),
-    ],
-)
-def test_what_is_not_supported_yet_is_refused_and_not_passed_over(
-    folder: Folder, marked: str, field: str
-) -> None:
-    folder.refuses(marked, f"{field}: not supported yet")
-
-
 def test_a_preset_that_nobody_knows_is_refused_with_those_there_are(folder: Folder) -> None:
     folder.refuses(policy_text(issuer="preset: »Logto"), 'preset: did you mean "logto"?')
     folder.refuses(policy_text(issuer="preset: »x"), "preset: not one of rfc9068, logto")

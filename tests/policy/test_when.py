@@ -240,8 +240,8 @@ def test_an_expression_of_the_full_length_is_read() -> None:
         ("true // path.id", set()),
     ],
 )
-def test_the_path_variables_that_it_names_are_known(text: str, names: set[str]) -> None:
-    assert WhenExpression.parse(text).path_variables == names
+def test_the_variables_that_it_names_are_known(text: str, names: set[str]) -> None:
+    assert WhenExpression.parse(text).variables == names
 
 
 @pytest.mark.parametrize(
