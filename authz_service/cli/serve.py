@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -85,8 +86,12 @@ def command(
 ) -> None:
     """Run the service until SIGTERM or SIGINT.
 
+    When the policy changes on disk, or at SIGHUP, it is loaded anew.
+
     Example: authz-service serve --policy policy.yaml
     """
+    # Before the service listens to it and after, it must not end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logs.configure(log_format=log_format, level=log_level)
     try:
         _run(serve(ServeSettings(policy, listen, admin)))

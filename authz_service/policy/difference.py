@@ -9,14 +9,14 @@ from authz_service.core.conditions import ClaimCondition
 from authz_service.core.policy import Policy, Requirement, TokenRequirement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from authz_service.core.policy import Route
 
 MAX_NAMES: Final = 20
 """Names that are told of each kind of change; of more, how many there are."""
 
-_MAX_NAME_CHARS: Final = 200
+_MAX_CHARS: Final = 300
 _TOLD_BY_NAME: Final = frozenset({"issuers", "hosts", "used_issuers"})
 
 
@@ -58,11 +58,10 @@ class PolicyDifference:
         return told | {"settings_changed": list(self.settings)}
 
 
-def shortened(lines: tuple[str, ...], most: int) -> list[str]:
+def shortened(lines: Sequence[str], most: int) -> list[str]:
     """*most* of *lines* at the most, none of them long, and how many more there are."""
     shown = [
-        line if len(line) <= _MAX_NAME_CHARS else f"{line[:_MAX_NAME_CHARS]}..."
-        for line in lines[:most]
+        line if len(line) <= _MAX_CHARS else f"{line[: _MAX_CHARS - 3]}..." for line in lines[:most]
     ]
     return shown if len(lines) <= most else [*shown, f"and {len(lines) - most} more"]
 

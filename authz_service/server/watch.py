@@ -8,9 +8,11 @@ worth while to look: what has really changed is told by the contents.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 import structlog
 import watchfiles
@@ -28,6 +30,16 @@ _MAX_LINKS: Final = 40  # as Linux has it
 _log = structlog.get_logger(__name__)
 
 
+class Changes(Protocol):
+    """What `watchfiles.awatch` gives: something each time that something has happened."""
+
+    def __aiter__(self) -> AsyncIterator[object]:
+        """Wait for the next time."""
+
+    async def aclose(self) -> object:
+        """End the watch."""
+
+
 class PolicyWatch:
     """Gives notice whenever something happens where the policy files are."""
 
@@ -36,7 +48,7 @@ class PolicyWatch:
         paths: Callable[[], Iterable[Path]],
         notice: Callable[[], None],
         *,
-        changes: Callable[..., AsyncIterator[object]] = watchfiles.awatch,
+        changes: Callable[..., Changes] = watchfiles.awatch,
         look_every: float = LOOK_EVERY,
     ) -> None:
         """*paths* are asked for anew whenever where they are may have changed."""
@@ -58,15 +70,17 @@ class PolicyWatch:
             # The watch is in place when the loop gets to this: nothing happens in between unseen.
             asyncio.get_running_loop().call_soon(self._notice)
             try:
-                await self._watch(_identities(self._paths()))
+                await self._watch(_places(self._paths()))
+            except FileNotFoundError:  # gone between a look and the watch
+                await asyncio.sleep(_QUIET)
             except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
                 self._fail(error)
                 await asyncio.sleep(self._look_every)
 
-    async def _watch(self, directories: frozenset[tuple[str, int, int]]) -> None:
-        """Give notice of what happens in *directories*, until others are to be watched."""
-        async for _ in self._changes(
-            *(path for path, _device, _inode in directories),
+    async def _watch(self, places: frozenset[_Place]) -> None:
+        """Give notice of what happens in *places*, until others are to be watched."""
+        changes = self._changes(
+            *(place.path for place in places),
             watch_filter=None,
             recursive=False,
             step=int(_QUIET * 1000),
@@ -74,11 +88,13 @@ class PolicyWatch:
             rust_timeout=int(self._look_every * 1000),
             yield_on_timeout=True,
             stop_event=self._moved,
-        ):
-            self._failing = False
-            self._notice()
-            if _identities(self._paths()) != directories:
-                break
+        )
+        async with contextlib.aclosing(changes):
+            async for _ in changes:
+                self._failing = False
+                self._notice()
+                if _places(self._paths()) != places:
+                    break
 
     def _fail(self, error: Exception) -> None:
         if not self._failing:
@@ -90,28 +106,34 @@ class PolicyWatch:
         self._failing = True
 
 
-def _identities(paths: Iterable[Path]) -> frozenset[tuple[str, int, int]]:
-    """The directories of *paths*, told from others that were made in their place."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A directory, told from another that was made where it was."""
+
+    path: Path
+    device: int
+    inode: int
+
+
+def _places(paths: Iterable[Path]) -> frozenset[_Place]:
     found = set()
-    for directory in directories(paths):
-        try:
+    for directory in watched_directories(paths):
+        with contextlib.suppress(OSError):
             status = directory.stat()
-        except OSError:
-            continue
-        found.add((str(directory), status.st_dev, status.st_ino))
+            found.add(_Place(directory, status.st_dev, status.st_ino))
     return frozenset(found)
 
 
-def directories(paths: Iterable[Path]) -> frozenset[Path]:
+def watched_directories(paths: Iterable[Path]) -> frozenset[Path]:
     """Where a change can make *paths* lead to something else.
 
     That is the directory of each, of every symbolic link on the way, and what is itself one; where
     the way ends early, the last directory that there is.
     """
-    return frozenset(place for path in paths for place in _places(path))
+    return frozenset(place for path in paths for place in _on_the_way_of(path))
 
 
-def _places(path: Path) -> Iterator[Path]:
+def _on_the_way_of(path: Path) -> Iterator[Path]:
     steps = list(reversed(path.absolute().parts))
     at = Path(steps.pop())
     links = 0
