@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -90,8 +89,6 @@ def command(
 
     Example: authz-service serve --policy policy.yaml
     """
-    # Before the service listens to it and after, it must not end the process.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logs.configure(log_format=log_format, level=log_level)
     try:
         _run(serve(ServeSettings(policy, listen, admin)))
