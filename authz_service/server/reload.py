@@ -29,6 +29,7 @@ MAX_PROBLEMS: Final = 50
 _PAUSE: Final = 0.2  # seconds until files that changed while they were read are read again
 _COMPLAIN_EVERY: Final = 25  # times that they did
 
+_Problems = tuple[str, ...]
 Result = Literal["changed", "unchanged", "failed"]
 
 _log = structlog.get_logger(__name__)
@@ -63,7 +64,7 @@ class Reloader:
         self._observe = observe
         self._asked = asyncio.Event()
         self._insisted = False
-        self._problems: tuple[str, ...] = ()
+        self._problems: _Problems = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -106,8 +107,8 @@ class Reloader:
         if not insisted and await asyncio.to_thread(self._files.is_current):
             return
         self._files, outcome = await self._read_steadily()
-        if isinstance(outcome, PolicyError):
-            self._refuse(tuple(str(problem) for problem in outcome.problems))
+        if isinstance(outcome, tuple):
+            self._refuse(outcome)
             return
         changes = await asyncio.to_thread(difference, self._policy, outcome)
         # Also where no difference can be told: the new one is what the files say.
@@ -123,7 +124,7 @@ class Reloader:
         warn_of_no_routes(outcome)
         self._observe("changed" if changes else "unchanged")
 
-    async def _read_steadily(self) -> tuple[FilesRead, Policy | PolicyError]:
+    async def _read_steadily(self) -> tuple[FilesRead, Policy | _Problems]:
         times = 0
         while True:
             files, outcome, steady = await asyncio.to_thread(self._read)
@@ -134,16 +135,16 @@ class Reloader:
                 _log.warning("policy_files_keep_changing", times=times)
             await asyncio.sleep(_PAUSE)
 
-    def _read(self) -> tuple[FilesRead, Policy | PolicyError, bool]:
+    def _read(self) -> tuple[FilesRead, Policy | _Problems, bool]:
         files = FilesRead()
-        outcome: Policy | PolicyError
+        outcome: Policy | _Problems
         try:
             outcome = self._load(files=files)
         except PolicyError as error:
-            outcome = error
+            outcome = tuple(str(problem) for problem in error.problems)
         return files, outcome, files.is_current()
 
-    def _refuse(self, problems: tuple[str, ...]) -> None:
+    def _refuse(self, problems: _Problems) -> None:
         self._problems = problems
         _log.error(
             "policy_not_reloaded",

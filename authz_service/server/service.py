@@ -18,6 +18,7 @@ from authz_service.keys.fetch import HttpFetcher
 from authz_service.policy import load_policy
 from authz_service.policy.files import FilesRead
 from authz_service.server.admin import AdminServer
+from authz_service.server.collection import building_what_stays
 from authz_service.server.listen import ListenError
 from authz_service.server.readiness import Readiness
 from authz_service.server.reload import Reloader, warn_of_no_routes
@@ -63,9 +64,14 @@ async def serve(settings: ServeSettings) -> None:
     Raises PolicyError and ListenError before anything is served.
     """
     files = FilesRead()
-    policy = load_policy(settings.policy, environment=os.environ, files=files)
+    policy = _load(settings.policy, files=files)
     async with HttpFetcher() as fetcher:
         await _Service(settings, policy, files, fetcher).run()
+
+
+def _load(paths: tuple[Path, ...], *, files: FilesRead) -> Policy:
+    with building_what_stays():
+        return load_policy(paths, environment=os.environ, files=files)
 
 
 class _Service:
@@ -83,7 +89,7 @@ class _Service:
         self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
         self._rpc = RpcServer(self._servicer)
         self._admin = AdminServer(self._readiness, self._metrics)
-        load = partial(load_policy, settings.policy, environment=os.environ)
+        load = partial(_load, settings.policy)
         self._reloader = Reloader(policy, files, load, self._take, self._observe_reload)
         self._watch = PolicyWatch(lambda: self._reloader.paths, self._reloader.ask)
         self._background: list[asyncio.Task[NoReturn]] = []
