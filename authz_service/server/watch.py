@@ -25,6 +25,7 @@ LOOK_EVERY: Final = 10.0
 
 _QUIET: Final = 0.1  # seconds without a change that end a storm
 _LONGEST_STORM: Final = 1.0  # seconds of changes that are one
+_MAX_WHY_CHARS: Final = 200
 _MAX_LINKS: Final = 40  # as Linux has it
 
 _log = structlog.get_logger(__name__)
@@ -88,6 +89,7 @@ class PolicyWatch:
             rust_timeout=int(self._look_every * 1000),
             yield_on_timeout=True,
             stop_event=self._moved,
+            ignore_permission_denied=True,  # of one directory; the others are watched
         )
         async with contextlib.aclosing(changes):
             async for _ in changes:
@@ -101,6 +103,7 @@ class PolicyWatch:
             _log.warning(
                 "policy_watch_failed",
                 error=type(error).__name__,
+                why=str(error)[:_MAX_WHY_CHARS],
                 effect=f"changes are looked for every {self._look_every:g} seconds, and at SIGHUP",
             )
         self._failing = True

@@ -267,3 +267,24 @@ async def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Pa
         assert await rig.result() == "changed"
         assert rig.loads == 3
         assert len(rig.taken) == 1
+
+
+def test_files_that_never_hold_still_are_complained_of_now_and_then(
+    file: Path, events: list[MutableMapping[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @in_event_loop
+    async def exchange() -> None:
+        async with running(file) as rig:
+            versions = [f"{BASE}# {number}\n" for number in range(60)]
+            rig.while_loading = lambda: versions and file.write_text(versions.pop())
+            rig.reloader.insist()
+            await rig.result()
+            assert len(rig.taken) == 1
+
+    monkeypatch.setattr(reload, "_PAUSE", 0.0)
+    exchange()
+    complaints = [event for event in events if event["log_level"] == "warning"]
+    assert [(event["event"], event["times"]) for event in complaints] == [
+        ("policy_files_keep_changing", 25),
+        ("policy_files_keep_changing", 50),
+    ]
