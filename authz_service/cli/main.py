@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 from typing import Final
 
 import click
@@ -13,6 +14,9 @@ _COMMANDS: Final = {
     "demo": "Run everything on this machine and show what is decided.",
 }
 
+# SIGHUP asks these to reload. From the start and to the end, it must not be what it is to others,
+# the end of the process; when they listen to it is up to them.
+_DEAF_TO_HANGUP: Final = frozenset({"serve"})
 
 # gRPC's own log is neither JSON nor ours; what it knows of a failure is reported by us.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -27,6 +31,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
+        if cmd_name in _DEAF_TO_HANGUP:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         module = importlib.import_module(f"authz_service.cli.{cmd_name}")
         command: click.Command = module.command
         return command

@@ -85,6 +85,8 @@ def command(
 ) -> None:
     """Run the service until SIGTERM or SIGINT.
 
+    When the policy changes on disk, or at SIGHUP, it is loaded anew.
+
     Example: authz-service serve --policy policy.yaml
     """
     logs.configure(log_format=log_format, level=log_level)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from authz_service.core.request import is_unambiguous_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 RouteT = TypeVar("RouteT")
 
@@ -175,6 +175,10 @@ class RouteIndex(Generic[RouteT]):
         """
         return _find(self._root, path, 0)
 
+    def __iter__(self) -> Iterator[RouteT]:
+        """Every route, in no particular order."""
+        return _routes(self._root)
+
 
 def _find(node: _Node[RouteT], path: Sequence[str], position: int) -> RouteT | None:
     if position == len(path):
@@ -183,3 +187,10 @@ def _find(node: _Node[RouteT], path: Sequence[str], position: int) -> RouteT | N
         if child is not None and (route := _find(child, path, position + 1)) is not None:
             return route
     return node.rest
+
+
+def _routes(node: _Node[RouteT]) -> Iterator[RouteT]:
+    yield from (route for route in (node.route, node.rest) if route is not None)
+    for child in (*node.literals.values(), node.one):
+        if child is not None:
+            yield from _routes(child)

@@ -83,6 +83,13 @@ class AuthorizationServicer:
         self._clock = clock
         self._max_key_wait = max_key_wait
 
+    def use(self, policy: Policy) -> None:
+        """Decide by *policy* from now on; a decision is made by one policy from start to end.
+
+        The keys that belong to it must change in the same step of the event loop.
+        """
+        self._policy = policy
+
     async def check(
         self, message: CheckRequest | None, context: grpc.aio.ServicerContext[object, object]
     ) -> CheckResponse:

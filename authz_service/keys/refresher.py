@@ -1,11 +1,17 @@
 """Keeps the key sets of all issuers fresh in the background.
 
-Theory of operation. Each issuer has one task, and only that task fetches, so an issuer never sees
-two of our requests at once and an older answer can never replace a newer one. The task sleeps until
-its schedule (`core.refresh`) says that a fetch is due. A fetch that succeeds replaces the issuer's
-key set as a whole; one that fails changes nothing. A timer withdraws the last good set when it is
-older than it may be, also while a fetch hangs. The current sets of all issuers are one immutable
-mapping, replaced when one of them changes: a decision reads it once and lives in that moment.
+Theory of operation. Each issuer has one task (`keys.remote`), and only that task fetches, so an
+issuer never sees two of our requests at once and an older answer can never replace a newer one. The
+task sleeps until its schedule (`core.refresh`) says that a fetch is due. A fetch that succeeds
+replaces the issuer's key set as a whole; one that fails changes nothing. A timer withdraws the last
+good set when it is older than it may be, also while a fetch hangs. The current sets of all issuers
+are one immutable mapping, replaced when one of them changes: a decision reads it once and lives in
+that moment.
+
+Issuers come and go with the policy. `prepare` begins to fetch for those that are new or have
+changed, while the others' keys serve on; `update` puts them in place in one step, so that the keys
+and the policy of one moment belong together. An issuer whose keys come from where they came from
+keeps its set, its schedule and its task.
 
 A Check with an unknown key id calls `nudge`. Outside the cooldown that makes a fetch due now, and
 all who ask share the one future of it; within the cooldown the fetch waits for its end, and the
@@ -15,26 +21,19 @@ Check gets no future to wait for.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import structlog
-
-from authz_service.core.errors import IssuerError
 from authz_service.core.jwks import KeySet
-from authz_service.core.refresh import RefreshSchedule
-from authz_service.keys.source import KeySource
+from authz_service.core.policy import RemoteKeys
+from authz_service.keys.remote import RemoteKeySet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from authz_service.core.policy import Issuer, RemoteKeys
+    from authz_service.core.policy import Issuer
     from authz_service.keys.fetch import Fetcher
-    from authz_service.keys.source import CurrentKeys
-
-_log = structlog.get_logger(__name__)
 
 
 class Refresher:
@@ -53,16 +52,15 @@ class Refresher:
         *on_change* is called whenever `key_sets` is another one; *clock* gives seconds.
         """
         self._on_change = on_change
+        self._fetcher = fetcher
+        self._clock = clock
+        self._started = False
+        self._static: dict[str, KeySet] = {}
+        self._remote: dict[str, RemoteKeySet] = {}
+        self._prepared: dict[str, RemoteKeySet] = {}
+        self._stopped: set[asyncio.Task[None]] = set()
         self._key_sets: Mapping[str, KeySet] = MappingProxyType({})
-        self._remote: dict[str, _RemoteKeySet] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-        for issuer in issuers:
-            if isinstance(issuer.keys, KeySet):
-                self._publish(issuer.name, issuer.keys)
-            else:
-                self._remote[issuer.name] = _RemoteKeySet(
-                    issuer, issuer.keys, fetcher, clock, self._publish
-                )
+        self.update(issuers)
 
     @property
     def key_sets(self) -> Mapping[str, KeySet]:
@@ -76,19 +74,79 @@ class Refresher:
 
     def start(self) -> None:
         """Fetch every remote key set now, and from then on when it is due."""
-        self._tasks = [
-            asyncio.create_task(remote.run(), name=f"keys of {name}")
-            for name, remote in self._remote.items()
-        ]
+        self._started = True
+        for remote in self._remote.values():
+            remote.start()
 
     async def stop(self) -> None:
         """End all fetching. The key sets stay as they are."""
-        for remote in self._remote.values():
-            remote.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        self._started = False
+        for remote in (*self._remote.values(), *self._prepared.values()):
+            self._close(remote)
+        self._prepared = {}
+        await asyncio.gather(*self._stopped, return_exceptions=True)
+
+    async def prepare(self, issuers: Iterable[Issuer], *, within: float) -> None:
+        """Fetch for those of *issuers* that `update` would have no keys for.
+
+        Waits until each has been tried once, for *within* seconds at the most. Nothing that is
+        visible changes.
+        """
+        if not self._started:
+            return
+        remotes = self._remotes(issuers).items()
+        new = {name: remote for name, remote in remotes if self._remote.get(name) is not remote}
+        for name, remote in self._prepared.items():
+            if new.get(name) is not remote:
+                self._close(remote)
+        self._prepared = new
+        for remote in new.values():
+            remote.start()
+        try:
+            async with asyncio.timeout(within):
+                for remote in new.values():
+                    await remote.tried.wait()
+        except TimeoutError:
+            pass
+
+    def update(self, issuers: Iterable[Issuer]) -> None:
+        """Have the keys of *issuers*, and of no others, from now on; in one step, without waiting.
+
+        Keys whose issuer is another one than before never serve the new one.
+        """
+        issuers = tuple(issuers)
+        remotes = self._remotes(issuers)
+        for name, remote in remotes.items():
+            if (before := self._remote.get(name)) not in {None, remote}:
+                remote.inherit(before)
+        for remote in {*self._remote.values(), *self._prepared.values()} - {*remotes.values()}:
+            self._close(remote)
+        self._static = {
+            issuer.name: issuer.keys for issuer in issuers if isinstance(issuer.keys, KeySet)
+        }
+        self._remote, self._prepared = remotes, {}
+        self._publish()
+        if self._started:
+            self.start()
+
+    def _remotes(self, issuers: Iterable[Issuer]) -> dict[str, RemoteKeySet]:
+        """For each remote issuer the one that there is, or is prepared, or else a new one."""
+        remotes = {}
+        for issuer in issuers:
+            if isinstance(issuer.keys, RemoteKeys):
+                known = (self._remote.get(issuer.name), self._prepared.get(issuer.name))
+                source = (issuer.identifiers, issuer.keys)
+                remotes[issuer.name] = next(
+                    (remote for remote in known if remote is not None and remote.source == source),
+                    None,
+                ) or RemoteKeySet(issuer, issuer.keys, self._fetcher, self._clock, self._publish)
+        return remotes
+
+    def _close(self, remote: RemoteKeySet) -> None:
+        task = remote.close()
+        if task is not None:
+            self._stopped.add(task)
+            task.add_done_callback(self._stopped.discard)
 
     def nudge(self, issuer: str) -> asyncio.Future[None] | None:
         """Ask for a fresher key set of *issuer*.
@@ -99,130 +157,12 @@ class Refresher:
         remote = self._remote.get(issuer)
         return remote.nudge() if remote is not None else None
 
-    def _publish(self, issuer: str, key_set: KeySet | None) -> None:
-        key_sets = {name: keys for name, keys in self._key_sets.items() if name != issuer}
-        if key_set is not None:
-            key_sets[issuer] = key_set
-        self._key_sets = MappingProxyType(key_sets)
-        self._on_change()
-
-
-class _RemoteKeySet:
-    """The schedule of one issuer, and the task that follows it."""
-
-    def __init__(
-        self,
-        issuer: Issuer,
-        settings: RemoteKeys,
-        fetcher: Fetcher,
-        clock: Callable[[], float],
-        publish: Callable[[str, KeySet | None], None],
-    ) -> None:
-        self._issuer = issuer.name
-        self._source = KeySource(issuer.identifiers[0], settings, fetcher, clock)
-        self._clock = clock
-        self._publish = publish
-        self._schedule = RefreshSchedule(settings.refresh, next_fetch_at=clock())
-        self._wake = asyncio.Event()
-        self._fetch_under_way: asyncio.Future[None] | None = None
-        self._key_set: KeySet | None = None
-        self._stale_timer: asyncio.TimerHandle | None = None
-        self._closed = False
-        self._fetching = False
-        self._nudged_meanwhile = False
-
-    def nudge(self) -> asyncio.Future[None] | None:
-        if self._fetching:
-            self._nudged_meanwhile = True  # the answer may have been made before the new key was
-        elif self._fetch_under_way is None and not self._closed:
-            now = self._clock()
-            self._schedule = self._schedule.nudged(now)
-            self._wake.set()
-            if self._schedule.next_fetch_at <= now:
-                self._fetch_under_way = asyncio.get_running_loop().create_future()
-        return self._fetch_under_way
-
-    async def run(self) -> None:
-        while True:
-            self._wake.clear()
-            seconds = self._schedule.next_fetch_at - self._clock()
-            if seconds <= 0:
-                await self._fetch()
-            else:
-                await self._sleep(seconds)
-
-    def close(self) -> None:
-        """Let go of whoever waits, and keep nobody waiting from now on."""
-        self._closed = True
-        self._end_of_fetch()
-        if self._stale_timer is not None:
-            self._stale_timer.cancel()
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-
-    async def _fetch(self) -> None:
-        if self._fetch_under_way is None:
-            self._fetch_under_way = asyncio.get_running_loop().create_future()
-        self._schedule = self._schedule.attempted(self._clock())
-        self._fetching, self._nudged_meanwhile = True, False
-        try:
-            self._succeeded(await self._source.fetch())
-        except IssuerError as fault:
-            self._failed(fault.message, **fault.fields)
-        except Exception as error:  # noqa: BLE001 - a bug in here must not end the refreshing
-            self._failed("unexpected error", error=type(error).__name__)
-        finally:
-            self._fetching = False
-            if self._nudged_meanwhile:
-                self._schedule = self._schedule.nudged(self._clock())
-            self._end_of_fetch()
-
-    def _end_of_fetch(self) -> None:
-        under_way, self._fetch_under_way = self._fetch_under_way, None
-        if under_way is not None and not under_way.done():
-            under_way.set_result(None)
-
-    def _succeeded(self, current: CurrentKeys) -> None:
-        self._schedule = self._schedule.succeeded(
-            self._clock(), max_age=current.max_age, random=_random()
-        )
-        changed, self._key_set = current.key_set != self._key_set, current.key_set
-        self._watch_staleness()
-        if changed:
-            self._publish(self._issuer, current.key_set)
-            _log.info(
-                "key_set_changed",
-                issuer=self._issuer,
-                keys=len(current.key_set.keys),
-                dropped=dict(current.key_set.dropped),
-            )
-
-    def _failed(self, message: str, **fields: str | int) -> None:
-        self._schedule = self._schedule.failed(self._clock(), random=_random())
-        self._watch_staleness()
-        _log.warning("key_set_not_fetched", issuer=self._issuer, why=message, **fields)
-
-    def _watch_staleness(self) -> None:
-        """Withdraw the keys when they go stale, also while a fetch hangs."""
-        if self._stale_timer is not None:
-            self._stale_timer.cancel()
-        if self._key_set is None or self._schedule.stale_at is None:
-            return
-        now = self._clock()
-        if self._schedule.is_stale(now):
-            self._key_set = None
-            self._publish(self._issuer, None)
-            _log.error("key_set_stale", issuer=self._issuer)
-        else:
-            self._stale_timer = asyncio.get_running_loop().call_later(
-                self._schedule.stale_at - now, self._watch_staleness
-            )
-
-
-def _random() -> float:
-    return random.random()  # noqa: S311 - spreads load, protects nothing
+    def _publish(self) -> None:
+        """Make the snapshot anew, and tell of it if it is another one."""
+        key_sets = dict(self._static)
+        for name, remote in self._remote.items():
+            if remote.key_set is not None:
+                key_sets[name] = remote.key_set
+        if key_sets != self._key_sets:
+            self._key_sets = MappingProxyType(key_sets)
+            self._on_change()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import codecs
 import errno
 import os
-import stat
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from authz_service.policy.compiler import PolicySource, compile_policy
 from authz_service.policy.document import MAX_FILE_BYTES, read_document
+from authz_service.policy.files import FilesRead
 from authz_service.policy.problems import PolicyError, Position, Problem
 from authz_service.policy.validate import validate_document
 
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
     from authz_service.core.policy import Policy
     from authz_service.policy.document import Document
-
-_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
-TEST_ENDING: Final = "_test"
-"""Ends the name, before the suffix, of a file that holds tests of a policy and none itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +31,25 @@ class LoadedPolicy:
     sources: tuple[PolicySource, ...]
 
 
-def load_policy(paths: Iterable[Path], *, environment: Mapping[str, str]) -> Policy:
+def load_policy(
+    paths: Iterable[Path], *, environment: Mapping[str, str], files: FilesRead | None = None
+) -> Policy:
     """Read the policy that *paths* make together, as `load` does, and forget its files."""
-    return load(paths, environment=environment).policy
+    return load(paths, environment=environment, files=files).policy
 
 
-def load(paths: Iterable[Path], *, environment: Mapping[str, str]) -> LoadedPolicy:
+def load(
+    paths: Iterable[Path], *, environment: Mapping[str, str], files: FilesRead | None = None
+) -> LoadedPolicy:
     """Read the policy that *paths*, files or directories, make together.
 
     `${NAME}` in the files is replaced from *environment*. In a directory, files of tests and hidden
-    ones are left out.
+    ones are left out. *files*, a fresh one, remembers what was read, also where it was no policy.
     Raises PolicyError with every problem of every file.
     """
+    files = files or FilesRead()
     problems: list[Problem] = []
-    documents = list(_documents(_files(paths, problems), environment, problems))
+    documents = list(_documents(_files(paths, files, problems), files, environment, problems))
     whole = not problems
     sources: list[PolicySource] = []
     key_files = set(_key_files(documents))
@@ -60,7 +62,7 @@ def load(paths: Iterable[Path], *, environment: Mapping[str, str]) -> LoadedPoli
         if validated.fields is not None:
             sources.append(PolicySource(document, validated.fields))
     try:
-        policy = compile_policy(sources, _read_beside, whole=whole)
+        policy = compile_policy(sources, partial(_read_beside, files), whole=whole)
     except PolicyError as error:
         problems += error.problems
     if problems:
@@ -69,12 +71,15 @@ def load(paths: Iterable[Path], *, environment: Mapping[str, str]) -> LoadedPoli
 
 
 def _documents(
-    files: Iterable[Path], environment: Mapping[str, str], problems: list[Problem]
+    names: Iterable[Path],
+    files: FilesRead,
+    environment: Mapping[str, str],
+    problems: list[Problem],
 ) -> Iterator[Document]:
-    """Each of *files* once, however it is spelled; what is wrong goes to *problems*."""
-    for file in {os.path.realpath(file): file for file in files}.values():
+    """Each file of *names* once, however it is spelled; what is wrong goes to *problems*."""
+    for file in {os.path.realpath(name): name for name in names}.values():
         try:
-            yield read_document(str(file), _text(file), environment)
+            yield read_document(str(file), _text(file, files), environment)
         except PolicyError as error:
             problems += error.problems
 
@@ -91,31 +96,24 @@ def _without_consequences(
     return (problem for problem in problems if problem in causes or problem.position not in places)
 
 
-def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
+def _files(paths: Iterable[Path], files: FilesRead, problems: list[Problem]) -> Iterator[Path]:
     for path in paths:
         if not path.is_dir():
             yield path
             continue
         try:
-            files = sorted(
-                entry
-                for entry in path.iterdir()
-                if entry.suffix in _SUFFIXES
-                and not entry.name.startswith(".")
-                and not entry.stem.endswith(TEST_ENDING)
-                and not entry.is_dir()  # a dangling link is a problem, not a gap
-            )
+            entries = files.list(path)
         except OSError as error:
             problems.append(_unreadable(path, error))
             continue
-        if not files:
+        if not entries:
             problems.append(Problem(Position(str(path)), "no *.yaml, *.yml or *.json in here"))
-        yield from files
+        yield from entries
 
 
-def _text(file: Path) -> str:
+def _text(file: Path, files: FilesRead) -> str:
     try:
-        octets = _read(file)
+        octets = files.read(file)
     except OSError as error:
         raise PolicyError([_unreadable(file, error)]) from None
     if len(octets) > MAX_FILE_BYTES:
@@ -131,23 +129,14 @@ def _text(file: Path) -> str:
         raise PolicyError([Problem(position, "the file is not UTF-8")]) from None
 
 
-def _read(file: Path) -> bytes:
-    """At most one byte more than a file may have. Raises OSError."""
-    mode = file.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to read a pipe could take for ever
-        raise OSError(errno.EINVAL, "not a regular file")
-    with file.open("rb") as stream:
-        return stream.read(MAX_FILE_BYTES + 1)
-
-
 def _unreadable(path: Path, error: OSError) -> Problem:
     return Problem(Position(str(path)), f"cannot be read: {error.strerror or error}")
 
 
-def _read_beside(policy_file: str, name: str) -> bytes:
+def _read_beside(files: FilesRead, policy_file: str, name: str) -> bytes:
     if "\0" in name:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    return _read(Path(policy_file).parent / name)
+    return files.read(Path(policy_file).parent / name)
 
 
 def _key_files(documents: Iterable[Document]) -> Iterator[str]:

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Ready is a service that is not stopping and has a key set for each issuer of its policy."""
+    """Ready is a service that is not stopping and has a key set for each issuer of its policy.
+
+    *warnings* are for people: what is wrong and keeps nobody from being served.
+    """
 
     stopping: bool
     issuers_without_keys: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -22,4 +26,4 @@ class Readiness:
         missing = [f"keys of issuer {name}" for name in self.issuers_without_keys]
         if self.stopping:
             missing.append("the service is stopping")
-        return {"ready": self.ready, "missing": missing}
+        return {"ready": self.ready, "missing": missing, "warnings": list(self.warnings)}

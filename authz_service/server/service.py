@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
 
@@ -14,22 +16,35 @@ from authz_service.ext_authz.servicer import AuthorizationServicer, DecidedCheck
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
 from authz_service.policy import load_policy
+from authz_service.policy.files import FilesRead
 from authz_service.server.admin import AdminServer
+from authz_service.server.collection import building_what_stays
 from authz_service.server.listen import ListenError
 from authz_service.server.readiness import Readiness
+from authz_service.server.reload import Reloader, warn_of_no_routes
 from authz_service.server.rpc import RpcServer
+from authz_service.server.watch import PolicyWatch
 from authz_service.telemetry import logs
 from authz_service.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from authz_service.core.policy import Policy
     from authz_service.keys.fetch import Fetcher
     from authz_service.server.listen import TcpAddress, UnixAddress
+    from authz_service.server.reload import Result
 
 GRACE: Final = 20.0
 """Seconds that Checks under way are given to end when the service stops."""
+
+KEYS_WITHIN: Final = 5.0
+"""Seconds that a policy waits at the most for the keys of issuers that are new in it.
+
+Without keys, tokens of theirs would be refused that a moment later are fine; and who waits for an
+issuer that is down does without everything else that has changed.
+"""
 
 _log = structlog.get_logger(__name__)
 
@@ -48,30 +63,47 @@ async def serve(settings: ServeSettings) -> None:
 
     Raises PolicyError and ListenError before anything is served.
     """
-    policy = load_policy(settings.policy, environment=os.environ)
+    files = FilesRead()
+    policy = _load(settings.policy, files=files)
     async with HttpFetcher() as fetcher:
-        await _Service(policy, fetcher).run(settings)
+        await _Service(settings, policy, files, fetcher).run()
+
+
+def _load(paths: tuple[Path, ...], *, files: FilesRead) -> Policy:
+    with building_what_stays():
+        return load_policy(paths, environment=os.environ, files=files)
 
 
 class _Service:
-    """One policy, one refresher, and the two servers in front of them."""
+    """One policy at a time, one refresher, and the two servers in front of them."""
 
-    def __init__(self, policy: Policy, fetcher: Fetcher) -> None:
+    def __init__(
+        self, settings: ServeSettings, policy: Policy, files: FilesRead, fetcher: Fetcher
+    ) -> None:
+        self._settings = settings
         self._policy = policy
         self._changed = asyncio.Event()
         self._stopping = False
         self._refresher = Refresher(policy.used_issuers, fetcher, on_change=self._changed.set)
         self._metrics = Metrics()
-        self._rpc = RpcServer(AuthorizationServicer(policy, self._refresher, self._observe))
+        self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
+        self._rpc = RpcServer(self._servicer)
         self._admin = AdminServer(self._readiness, self._metrics)
+        load = partial(_load, settings.policy)
+        self._reloader = Reloader(policy, files, load, self._take, self._observe_reload)
+        self._watch = PolicyWatch(lambda: self._reloader.paths, self._reloader.ask)
+        self._background: list[asyncio.Task[NoReturn]] = []
 
-    async def run(self, settings: ServeSettings) -> None:
+    async def run(self) -> None:
         """Listen, serve, and stop in order when a signal asks for it. Raises ListenError."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_stop)
-        # Its default is to end the process at once; to reload is what it will mean.
-        loop.add_signal_handler(signal.SIGHUP, _log.warning, "reload_not_supported_yet")
+        with _hangup(self._reloader.insist):
+            await self._serve()
+
+    async def _serve(self) -> None:
+        settings = self._settings
         listen = await self._rpc.start(settings.listen)
         try:
             admin = await self._admin.start(settings.admin) if settings.admin else None
@@ -81,11 +113,21 @@ class _Service:
         try:
             self._refresher.start()
             _log.info("listening", listen=str(listen), admin=str(admin) if admin else None)
-            if not self._policy.hosts.values:
-                _log.warning("policy_without_routes", effect="every request is denied")
+            warn_of_no_routes(self._policy)
+            self._background = [
+                asyncio.create_task(self._reloader.run(), name="reload"),
+                asyncio.create_task(self._watch.run(), name="watch"),
+            ]
             await self._announce_readiness()
         finally:
             await self._shut_down()
+
+    async def _take(self, policy: Policy) -> None:
+        """Bring *policy* into use, with the keys that belong to it, in one step."""
+        await self._refresher.prepare(policy.used_issuers, within=KEYS_WITHIN)
+        self._policy = policy
+        self._servicer.use(policy)
+        self._refresher.update(policy.used_issuers)
 
     async def _announce_readiness(self) -> None:
         """Keep the health service in step with readiness until the service is to stop."""
@@ -107,14 +149,40 @@ class _Service:
         """Not ready first; then the Checks under way end; only then what they need goes away."""
         self._begin_to_stop()
         _log.info("stopping")
+        for task in self._background:
+            task.cancel()
         await self._rpc.stop(GRACE)
+        await asyncio.gather(*self._background, return_exceptions=True)
         await self._refresher.stop()
         await self._admin.stop()
         _log.info("stopped")
 
     def _readiness(self) -> Readiness:
-        return Readiness(self._stopping, self._refresher.missing)
+        return Readiness(self._stopping, self._refresher.missing, self._reloader.warnings)
 
     def _observe(self, check: DecidedCheck) -> None:
         self._metrics.count(check.decision)
         logs.log_check(check.request, check.decision, check.seconds)
+
+    def _observe_reload(self, result: Result) -> None:
+        self._metrics.count_reload(result)
+        self._watch.move()
+        self._changed.set()
+
+
+@contextlib.contextmanager
+def _hangup(ask: Callable[[], None]) -> Iterator[None]:
+    """While the service runs, SIGHUP asks; its default is to end the process at once.
+
+    A handler of the event loop would leave that default behind when the loop is closed.
+    """
+    loop = asyncio.get_running_loop()
+
+    def hear(_number: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(ask)
+
+    previous = signal.signal(signal.SIGHUP, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, previous)

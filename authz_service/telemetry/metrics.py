@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
@@ -15,6 +16,8 @@ from prometheus_client import (
 from authz_service.core.decision import refusal
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from authz_service.core.decision import Decision
 
 
@@ -32,6 +35,20 @@ class Metrics:
             ("decision", "reason", "mode"),
             registry=self._registry,
         )
+        self._reloads = Counter(
+            "authz_policy_reloads",
+            "Reloads of the policy: another one was taken, the same one was found, or none.",
+            ("result",),
+            registry=self._registry,
+        )
+        for result in ("changed", "unchanged", "failed"):
+            self._reloads.labels(result)
+        self._last_reload_successful = Gauge(
+            "authz_policy_last_reload_successful",
+            "Whether the policy in use is the one on disk as it was last read.",
+            registry=self._registry,
+        )
+        self._last_reload_successful.set(1)
 
     def count(self, decision: Decision) -> None:
         """Count one answered Check."""
@@ -41,6 +58,11 @@ class Metrics:
         else:
             mode = "enforce" if deny is decision else "audit"
             self._decisions.labels("deny", deny.reason.value, mode).inc()
+
+    def count_reload(self, result: Literal["changed", "unchanged", "failed"]) -> None:
+        """Count one reload of the policy."""
+        self._reloads.labels(result).inc()
+        self._last_reload_successful.set(result != "failed")
 
     def exposition(self) -> bytes:
         """The current values in the text format."""

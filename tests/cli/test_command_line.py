@@ -353,3 +353,22 @@ def test_the_console_format_is_for_people(policy: Path, tmp_path: Path) -> None:
                 await process.wait()
 
     asyncio.run(exchange())
+
+
+def test_sighup_does_not_end_what_is_about_to_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers = []
+    load = importlib.import_module
+
+    def loading(name: str) -> object:
+        handlers.append(signal.getsignal(signal.SIGHUP))
+        return load(name)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        monkeypatch.setattr("authz_service.cli.main.importlib.import_module", loading)
+        assert _run("demo", "--help").exit_code == 0
+        assert _run("serve", "--help").exit_code == 0
+        assert handlers == [signal.SIG_DFL, signal.SIG_IGN]
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -179,6 +179,22 @@ def test_an_unknown_key_waits_for_the_fetch_and_is_decided_again() -> None:
     asyncio.run(exchange())
 
 
+def test_a_check_that_waited_while_the_policy_changed_is_decided_by_the_new_one() -> None:
+    async def exchange() -> None:
+        keys = FakeKeys(fetch=asyncio.get_running_loop().create_future())
+        served = servicer(keys=keys)
+        async with edge(served) as caller:
+            call = asyncio.create_task(caller.check(_unknown_key()))
+            await asyncio.wait_for(keys.nudged.wait(), PATIENCE)
+            served.use(Policy())
+            keys.key_sets = {}
+            assert keys.fetch is not None
+            keys.fetch.set_result(None)
+            assert reason(await call) == "no_route"
+
+    asyncio.run(exchange())
+
+
 def test_an_unknown_key_is_refused_when_the_fetch_brings_nothing_new() -> None:
     async def exchange() -> None:
         keys = FakeKeys(fetch=asyncio.get_running_loop().create_future())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import copy
+import gc
 import json
 import os
 from pathlib import Path
@@ -560,3 +562,18 @@ def test_any_bytes_are_loaded_or_refused_with_a_place(
 def test_any_json_is_loaded_or_refused_with_a_place(shared_folder: Folder, value: object) -> None:
     accept_or_place(shared_folder, json.dumps(value))
     accept_or_place(shared_folder, json.dumps({"version": 1, "resources": [value]}))
+
+
+@pytest.mark.parametrize("mistake", ["", "      - {path: /x, methods: {GET: [1]}}\n", "      - ["])
+def test_a_policy_leaves_nothing_to_the_garbage_collector(folder: Folder, mistake: str) -> None:
+    """The service relies on it: see `server.collection`."""
+    routes = "".join(f"      - {{path: /r{n}, methods: {{GET: [a]}}}}\n" for n in range(300))
+    text = policy_text() + routes + mistake
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(PolicyError):
+            folder.load(text)
+        assert gc.collect() < 100
+    finally:
+        gc.enable()

@@ -114,10 +114,15 @@ async def service(
     *options: str,
     admin: str = "127.0.0.1:0",
     listen: str = "127.0.0.1:0",
+    path: Path | None = None,
 ) -> AsyncIterator[Service]:
-    """Start the service with *policy* in *directory*, and leave nothing of it behind."""
-    file = directory / "policy.yaml"
-    file.write_text(policy, encoding="utf-8")
+    """Start the service with *policy* in *directory*, and leave nothing of it behind.
+
+    With *path*, that is the policy, and it is there already.
+    """
+    file = path or directory / "policy.yaml"
+    if path is None:
+        file.write_text(policy, encoding="utf-8")
     errors = directory / "stderr"
     read_end, write_end = os.pipe()
     log = asyncio.StreamReader()
@@ -163,8 +168,10 @@ class Issuer:
         self.gate.set()
         self.asked = asyncio.Event()
         self.jwks_uri = ""
+        self.fetches = 0
 
     async def _jwks(self, _request: web.Request) -> web.Response:
+        self.fetches += 1
         self.asked.set()
         await self.gate.wait()
         entries = [entry for keys in self.published for entry in keys.jwk_set()["keys"]]

@@ -67,19 +67,24 @@ def test_livez_says_that_the_process_answers_whatever_is_missing() -> None:
 @pytest.mark.parametrize(
     ("readiness", "status", "body"),
     [
-        (READY, 200, '{"ready": true, "missing": []}'),
+        (READY, 200, '{"ready": true, "missing": [], "warnings": []}'),
         (
-            Readiness(stopping=False, issuers_without_keys=("logto", "partner")),
+            Readiness(stopping=False, issuers_without_keys=("a", "b")),
             503,
-            '{"ready": false, "missing": ["keys of issuer logto", "keys of issuer partner"]}',
+            '{"ready": false, "missing": ["keys of issuer a", "keys of issuer b"], "warnings": []}',
+        ),
+        (
+            Readiness(stopping=False, issuers_without_keys=(), warnings=("an old policy",)),
+            200,
+            '{"ready": true, "missing": [], "warnings": ["an old policy"]}',
         ),
         (
             Readiness(stopping=True, issuers_without_keys=()),
             503,
-            '{"ready": false, "missing": ["the service is stopping"]}',
+            '{"ready": false, "missing": ["the service is stopping"], "warnings": []}',
         ),
     ],
-    ids=["ready", "no_keys", "stopping"],
+    ids=["ready", "no_keys", "warning", "stopping"],
 )
 def test_readyz_says_what_is_missing(readiness: Readiness, status: int, body: str) -> None:
     async def exchange() -> None:

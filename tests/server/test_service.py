@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from authz_service.core.errors import IssuerError
 from authz_service.core.policy import Policy
 from authz_service.demo.signing_keys import SigningKeys
+from authz_service.policy.files import FilesRead
 from authz_service.server.listen import ListenError, TcpAddress, UnixAddress
 from authz_service.server.service import ServeSettings, _Service, serve
 from tests.edge.rig import PATIENCE, edge, reason, servicer
@@ -81,7 +82,7 @@ def test_the_service_is_ready_when_it_has_the_keys_and_not_before(tmp_path: Path
                 await running.event("readiness", ready=False)
                 for name in HEALTH_NAMES:
                     assert await _health(caller, name) == NOT_SERVING
-                missing = {"ready": False, "missing": ["keys of issuer logto"]}
+                missing = {"ready": False, "missing": ["keys of issuer logto"], "warnings": []}
                 assert await _ready(running) == (503, missing)
                 assert (await caller.check(check_request("/healthz"))).status.code == 0
                 response = await caller.check(check_request(token=_token(keys)))
@@ -91,7 +92,10 @@ def test_the_service_is_ready_when_it_has_the_keys_and_not_before(tmp_path: Path
                 await running.event("readiness", ready=True)
                 for name in HEALTH_NAMES:
                     assert await _health(caller, name) == SERVING
-                assert await _ready(running) == (200, {"ready": True, "missing": []})
+                assert await _ready(running) == (
+                    200,
+                    {"ready": True, "missing": [], "warnings": []},
+                )
                 response = await caller.check(check_request(token=_token(keys)))
                 assert response.status.code == 0
 
@@ -144,7 +148,7 @@ def test_sigterm_during_a_check_takes_the_service_out_and_the_check_is_answered(
             running.signal(signal.SIGTERM)
             assert (await watch.read()).status == NOT_SERVING
             watch.cancel()
-            stopping = {"ready": False, "missing": ["the service is stopping"]}
+            stopping = {"ready": False, "missing": ["the service is stopping"], "warnings": []}
             assert await _ready(running) == (503, stopping)
             running.signal(signal.SIGTERM)  # from somebody impatient
             assert not check.done()
@@ -271,7 +275,7 @@ def test_a_service_whose_task_is_cancelled_stops_in_order(tmp_path: Path) -> Non
 
     async def exchange() -> None:
         settings = ServeSettings((), UnixAddress(path), None)
-        running = asyncio.create_task(_Service(Policy(), _NoIssuer()).run(settings))
+        running = asyncio.create_task(_Service(settings, Policy(), FilesRead(), _NoIssuer()).run())
         async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             request = health_pb2.HealthCheckRequest(service="")

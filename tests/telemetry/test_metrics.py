@@ -78,7 +78,28 @@ def test_no_label_holds_anything_of_a_request_or_a_token() -> None:
     assert SECRET not in metrics.exposition().decode()
     for family in text_string_to_metric_families(metrics.exposition().decode()):
         for sample in family.samples:
-            assert sample.labels.keys() <= {"decision", "mode", "reason"}
+            assert sample.labels.keys() <= {"decision", "mode", "reason", "result"}
+
+
+def test_reloads_are_counted_by_result_and_the_last_one_is_told() -> None:
+    def value(name: str, result: str | None = None) -> float | None:
+        labels = {} if result is None else {"result": result}
+        return metrics._registry.get_sample_value(f"authz_policy_{name}", labels)
+
+    metrics = Metrics()
+    assert [value("reloads_total", each) for each in ("changed", "unchanged", "failed")] == [0] * 3
+    assert value("last_reload_successful") == 1
+    metrics.count_reload("failed")
+    assert value("last_reload_successful") == 0
+    for result in ("changed", "unchanged"):
+        metrics.count_reload("failed")
+        metrics.count_reload(result)
+        assert value("last_reload_successful") == 1
+    assert [value("reloads_total", each) for each in ("changed", "unchanged", "failed")] == [
+        1,
+        1,
+        3,
+    ]
 
 
 def test_two_services_count_apart() -> None:

@@ -1,0 +1,86 @@
+"""Policy files as they lie on disk: read, and remembered, so that a change of them can be told."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import stat
+from typing import TYPE_CHECKING, Final
+
+from authz_service.policy.document import MAX_FILE_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+TEST_ENDING: Final = "_test"
+"""Ends the name, before the suffix, of a file that holds tests of a policy and none itself."""
+
+
+class FilesRead:
+    """Everything that was read for one policy, and what came of it: failures, too, can pass.
+
+    Of the contents, digests are kept.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was read yet."""
+        self._contents: dict[Path, str] = {}
+        self._listings: dict[Path, str] = {}
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The directories and files that were asked for, whether they exist or not."""
+        return (*self._listings, *self._contents)
+
+    def read(self, file: Path) -> bytes:
+        """At most one byte more than a file may have. Raises OSError."""
+        try:
+            octets = _read(file)
+        except OSError as error:
+            self._contents.setdefault(file, str(error.errno))
+            raise
+        # A file that is read twice and has changed meanwhile is one that has changed.
+        self._contents.setdefault(file, hashlib.sha256(octets).hexdigest())
+        return octets
+
+    def list(self, directory: Path) -> list[Path]:
+        """The policy files in *directory*, by their names, sorted. Raises OSError."""
+        try:
+            files = _policy_files(directory)
+        except OSError as error:
+            self._listings[directory] = str(error.errno)
+            raise
+        self._listings[directory] = "\0".join(file.name for file in files)
+        return files
+
+    def is_current(self) -> bool:
+        """Whether all of it is still the same: read again, it would give the same policy."""
+        again = FilesRead()
+        for directory in self._listings:
+            with contextlib.suppress(OSError):
+                again.list(directory)
+        for file in self._contents:
+            with contextlib.suppress(OSError):
+                again.read(file)
+        return (again._listings, again._contents) == (self._listings, self._contents)
+
+
+def _read(file: Path) -> bytes:
+    mode = file.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to read a pipe could take for ever
+        raise OSError(errno.EINVAL, "not a regular file")
+    with file.open("rb") as stream:
+        return stream.read(MAX_FILE_BYTES + 1)
+
+
+def _policy_files(directory: Path) -> list[Path]:
+    return sorted(
+        entry
+        for entry in directory.iterdir()
+        if entry.suffix in _SUFFIXES
+        and not entry.name.startswith(".")
+        and not entry.stem.endswith(TEST_ENDING)
+        and not entry.is_dir()  # a dangling link is a problem, not a gap
+    )

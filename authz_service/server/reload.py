@@ -1,0 +1,161 @@
+"""The policy on disk takes the place of the one in use, or leaves it alone.
+
+Theory of operation. Anybody may ask for a reload, as often as they like: one is done at a time, and
+what is asked meanwhile is one more. Files that read as they did before are no reload, unless
+somebody insists. Reading and compiling happen in a thread. Where the files changed while they were
+read, the result may be a mixture that nobody wrote, so it is thrown away and they are read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol
+
+import structlog
+
+from authz_service.policy import PolicyError
+from authz_service.policy.difference import difference, shortened
+from authz_service.policy.files import FilesRead
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from authz_service.core.policy import Policy
+
+MAX_PROBLEMS: Final = 50
+"""Problems of a policy that are logged; of more, how many there are."""
+
+_PAUSE: Final = 0.2  # seconds until files that changed while they were read are read again
+_COMPLAIN_EVERY: Final = 25  # times that they did
+
+_Problems = tuple[str, ...]
+Result = Literal["changed", "unchanged", "failed"]
+
+_log = structlog.get_logger(__name__)
+
+
+class Load(Protocol):
+    """Loads the policy, and lets *files* remember what was read. Raises PolicyError."""
+
+    def __call__(self, *, files: FilesRead) -> Policy:
+        """Load it now."""
+
+
+class Reloader:
+    """Keeps the policy in use in step with its files."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        files: FilesRead,
+        load: Load,
+        take: Callable[[Policy], Awaitable[None]],
+        observe: Callable[[Result], None],
+    ) -> None:
+        """*policy* is in use, and was loaded from *files*.
+
+        *take* brings another one into use; *observe* is told how each reload ended.
+        """
+        self._policy = policy
+        self._files = files
+        self._load = load
+        self._take = take
+        self._observe = observe
+        self._asked = asyncio.Event()
+        self._insisted = False
+        self._problems: _Problems = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files and directories that were read last."""
+        return self._files.paths
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """That the policy in use is not the one on disk, if so."""
+        if not self._problems:
+            return ()
+        count, first = len(self._problems), self._problems[0]
+        warning = (
+            f"the policy on disk was not taken: {count} problem{'s' if count > 1 else ''},"
+            f" first: {first}"
+        )
+        return tuple(shortened((warning,), most=1))
+
+    def ask(self) -> None:
+        """Reload if the files have changed."""
+        self._asked.set()
+
+    def insist(self) -> None:
+        """Reload, and say so also where nothing has changed."""
+        self._insisted = True
+        self._asked.set()
+
+    async def run(self) -> NoReturn:
+        """Reload whenever it is asked for."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            insisted, self._insisted = self._insisted, False
+            try:
+                await self._reload(insisted=insisted)
+            except Exception as error:  # noqa: BLE001 - a bug in here must not end the reloading
+                self._refuse((f"unexpected error: {type(error).__name__}",))
+
+    async def _reload(self, *, insisted: bool) -> None:
+        if not insisted and await asyncio.to_thread(self._files.is_current):
+            return
+        self._files, outcome = await self._read_steadily()
+        if isinstance(outcome, tuple):
+            self._refuse(outcome)
+            return
+        changes = await asyncio.to_thread(difference, self._policy, outcome)
+        # Also where no difference can be told: the new one is what the files say.
+        await self._take(outcome)
+        self._policy = outcome
+        recovered, self._problems = bool(self._problems), ()
+        if changes:
+            _log.info("policy_reloaded", **changes.as_fields())
+        elif insisted or recovered:
+            _log.info("policy_unchanged")
+        else:
+            _log.debug("policy_unchanged")
+        warn_of_no_routes(outcome)
+        self._observe("changed" if changes else "unchanged")
+
+    async def _read_steadily(self) -> tuple[FilesRead, Policy | _Problems]:
+        times = 0
+        while True:
+            files, outcome, steady = await asyncio.to_thread(self._read)
+            if steady:
+                return files, outcome
+            times += 1
+            if times % _COMPLAIN_EVERY == 0:
+                _log.warning("policy_files_keep_changing", times=times)
+            await asyncio.sleep(_PAUSE)
+
+    def _read(self) -> tuple[FilesRead, Policy | _Problems, bool]:
+        files = FilesRead()
+        outcome: Policy | _Problems
+        try:
+            outcome = self._load(files=files)
+        except PolicyError as error:
+            outcome = tuple(str(problem) for problem in error.problems)
+        return files, outcome, files.is_current()
+
+    def _refuse(self, problems: _Problems) -> None:
+        self._problems = problems
+        _log.error(
+            "policy_not_reloaded",
+            count=len(problems),
+            problems=shortened(problems, most=MAX_PROBLEMS),
+            effect="the policy in use stays",
+        )
+        self._observe("failed")
+
+
+def warn_of_no_routes(policy: Policy) -> None:
+    """Log it if *policy* lets nobody do anything: it is allowed, and seldom meant."""
+    if not policy.hosts.values:
+        _log.warning("policy_without_routes", effect="every request is denied")
