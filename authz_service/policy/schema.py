@@ -228,7 +228,9 @@ ExpectedClaim = Annotated[ExpectedValue, BeforeValidator(_expected_value)]
 NotYet = Annotated[None, BeforeValidator(_not_supported_yet)]
 
 
-class _Mapping(BaseModel):
+class StrictMapping(BaseModel):
+    """A mapping of a file: no field but the named ones, each in its type, none left empty."""
+
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
     @field_validator("*", mode="before")
@@ -241,6 +243,9 @@ class _Mapping(BaseModel):
             message = "left empty: write a value, or remove it"
             raise ValueError(message)
         return value
+
+
+_Mapping = StrictMapping
 
 
 class RefreshFields(_Mapping):
