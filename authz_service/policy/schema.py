@@ -228,7 +228,7 @@ ExpectedClaim = Annotated[ExpectedValue, BeforeValidator(_expected_value)]
 NotYet = Annotated[None, BeforeValidator(_not_supported_yet)]
 
 
-class StrictMapping(BaseModel):
+class _Mapping(BaseModel):
     """A mapping of a file: no field but the named ones, each in its type, none left empty."""
 
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -245,7 +245,8 @@ class StrictMapping(BaseModel):
         return value
 
 
-_Mapping = StrictMapping
+StrictMapping = _Mapping
+"""The same for other kinds of file."""
 
 
 class RefreshFields(_Mapping):
