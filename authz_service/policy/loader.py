@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from authz_service.core.policy import Policy
     from authz_service.policy.document import Document
 
-_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 TEST_ENDING: Final = "_test"
 """Ends the name, before the suffix, of a file that holds tests of a policy and none itself."""
 
@@ -74,7 +74,7 @@ def _documents(
     """Each of *files* once, however it is spelled; what is wrong goes to *problems*."""
     for file in {os.path.realpath(file): file for file in files}.values():
         try:
-            yield read_document(str(file), _text(file), environment)
+            yield read_document(str(file), read_text(file), environment)
         except PolicyError as error:
             problems += error.problems
 
@@ -100,7 +100,7 @@ def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
             files = sorted(
                 entry
                 for entry in path.iterdir()
-                if entry.suffix in _SUFFIXES
+                if entry.suffix in SUFFIXES
                 and not entry.name.startswith(".")
                 and not entry.stem.endswith(TEST_ENDING)
                 and not entry.is_dir()  # a dangling link is a problem, not a gap
@@ -113,13 +113,14 @@ def _files(paths: Iterable[Path], problems: list[Problem]) -> Iterator[Path]:
         yield from files
 
 
-def _text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """The content of *file*. Raises PolicyError where there is none that could be a policy's."""
     try:
         octets = _read(file)
     except OSError as error:
         raise PolicyError([_unreadable(file, error)]) from None
     if len(octets) > MAX_FILE_BYTES:
-        message = f"a policy file has at most {MAX_FILE_BYTES // 2**20} MiB"
+        message = f"a file has at most {MAX_FILE_BYTES // 2**20} MiB"
         raise PolicyError([Problem(Position(str(file)), message)])
     octets = octets.removeprefix(codecs.BOM_UTF8)
     try:

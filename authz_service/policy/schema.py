@@ -230,6 +230,8 @@ NotYet = Annotated[None, BeforeValidator(_not_supported_yet)]
 
 
 class _Mapping(BaseModel):
+    """A mapping of a file: no field but the named ones, each in its type, none left empty."""
+
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
     @field_validator("*", mode="before")
@@ -242,6 +244,10 @@ class _Mapping(BaseModel):
             message = "left empty: write a value, or remove it"
             raise ValueError(message)
         return value
+
+
+StrictMapping = _Mapping
+"""The same for other kinds of file."""
 
 
 class RefreshFields(_Mapping):

@@ -127,7 +127,7 @@ def test_a_file_of_the_largest_size_is_read(folder: Folder) -> None:
 def test_a_larger_file_is_refused(folder: Folder) -> None:
     start = "version: 1\n#"
     assert folder.problems(start + "x" * (MAX_FILE_BYTES - len(start) + 1)) == [
-        "policy.yaml: a policy file has at most 4 MiB"
+        "policy.yaml: a file has at most 4 MiB"
     ]
 
 
