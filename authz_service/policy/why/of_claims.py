@@ -16,7 +16,7 @@ from authz_service.core.forward import (
     upstream_headers,
 )
 from authz_service.core.templates import Template
-from authz_service.policy.why.wording import listed, moment, shown, span
+from authz_service.policy.why.wording import listed, literal, moment, shown, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def malformed_claim(facts: Facts) -> str:
     payload = facts.jws.unverified_payload
     for name, must_be, holds in _types(facts.deny.issuer):
         if name in payload and not holds(payload[name]):
-            return f"the claim {name} is {shown(payload[name])}, and must be {must_be}"
+            return f"the claim {name} is {literal(payload[name])}, and must be {must_be}"
     return "a claim is not of its type"
 
 
@@ -109,7 +109,7 @@ def wrong_audience(facts: Facts) -> str:
     expected = [audience.expand(facts.match.variables) for audience in facts.requirement.audiences]
     return (
         f"the route {facts.route} needs the audience {listed(expected, 'or')};"
-        f" the token has {listed(facts.claims.audiences)}"
+        f" the token has {listed(facts.claims.audiences, nothing='no audience')}"
     )
 
 
@@ -131,7 +131,7 @@ def claim_mismatch(facts: Facts) -> str:
     for condition in facts.requirement.conditions:
         if isinstance(condition, ClaimCondition) and not _holds(condition, facts):
             actual = condition.claim.find(facts.claims.members)
-            has = "does not have it" if actual is ABSENT else f"has {shown(actual)}"
+            has = "does not have it" if actual is ABSENT else f"has {literal(actual)}"
             needs = f"the route {facts.route} needs the claim {condition.claim.text}"
             return f"{needs} {_wanted(condition, facts)}; the token {has}"
     return f"a claim is not what the route {facts.route} needs"
@@ -148,7 +148,7 @@ def _wanted(condition: ClaimCondition, facts: Facts) -> str:
         value.expand(facts.match.variables) if isinstance(value, Template) else value
         for value in condition.any_of
     ]
-    return f"to be or to contain {listed(values, 'or')}"
+    return f"to be or to contain {listed(values, 'or', form=literal)}"
 
 
 def condition_failed(facts: Facts) -> str:

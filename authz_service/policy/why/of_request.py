@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 from authz_service.core.hosts import ANY_HOST
 from authz_service.core.policy import is_method
-from authz_service.core.request import Host, RequestPath, is_unambiguous_segment
+from authz_service.core.request import Host, RequestPath
 from authz_service.policy.why.facts import UnknownError
 from authz_service.policy.why.wording import cut, listed, shown
 
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
 _MAX_PATH: Final = 8 * 1024  # as in core.request
 _MAX_AUTHORITY: Final = 261  # as there
 _NOT_VISIBLE: Final = re.compile(r"[^!-~]")
-_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _MALFORMED_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
-_REFUSED_ESCAPE: Final = re.compile(r"%(?:25|5[cC]|[01][0-9A-Fa-f]|7[fF])")
+_REFUSED_ESCAPES: Final = {
+    "%25": "%, which a server that decodes twice takes for another escape",
+    "%5[cC]": "\\, which some servers take for /",
+    "%(?:[01][0-9A-Fa-f]|7[fF])": "control character, where some servers end the path",
+}
+_NO_NAME: Final = frozenset({"", ".", ".."})
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,15}) ")
 
 
@@ -73,7 +78,7 @@ def method_not_allowed(facts: Facts) -> str:
 def ambiguous_path(facts: Facts) -> str:
     """Say what in the path could be read in two ways."""
     path = facts.request.target.partition("?")[0]
-    return f"the path {cut(path)} could be read in two ways: {next(_path_faults(path))}"
+    return f"the path {shown(path)} could be read in two ways: {next(_path_faults(path))}"
 
 
 def _path_faults(path: str) -> Iterator[str]:
@@ -93,30 +98,45 @@ def _path_faults(path: str) -> Iterator[str]:
     yield from _segment_faults(path)
     if "%2f" in path.lower():
         yield "it holds an encoded / (%2F): where the API needs it, write encoded_slash: keep"
-    yield "it holds a ; with parameters: where the API needs them, write path_parameters: keep"
+    if ";" in path:
+        yield "it holds a ; with parameters: where the API needs them, write path_parameters: keep"
+    yield "servers differ in what they make of it"
 
 
 def _segment_faults(path: str) -> Iterator[str]:
-    if refused := _REFUSED_ESCAPE.search(path):
-        yield f"it holds {refused[0]}, which might be decoded a second time or cut short"
-    segments = path[1:].removesuffix("/").split("/")
-    if path not in {"", "/"} and "" in segments:
-        yield "it has an empty segment (//)"
-    for segment in segments if path != "/" else ():
+    for escape, is_what in _REFUSED_ESCAPES.items():
+        if found := re.search(escape, path):
+            yield f"{found[0]} is an encoded {is_what}"
+    segments = path[1:].removesuffix("/").split("/") if path != "/" else []
+    for segment in segments:
         name = segment.partition(";")[0]
-        if _ESCAPE.sub("", name).strip(".") == "" and not _is_plain(name):
-            yield f"its segment {cut(segment)} is . or .. or nothing to some servers"
-        elif not _is_plain(name) or not _is_plain(f"x{segment[len(name) :]}"):
+        if segment == "":
+            yield "it has an empty segment (//)"
+        elif name in _NO_NAME:
+            yield f"it has the segment {shown(segment)}"
+        elif (decoded := unquote(name)) in _NO_NAME:
+            yield f"its segment {cut(segment)} is {decoded} once it is decoded"
+        elif not _is_utf_8(segment):
+            yield f"its segment {cut(segment)} is not UTF-8 once it is decoded"
+        elif not _is_a_name(segment):
             yield f"its segment {cut(segment)} is not the same to every server once it is decoded"
 
 
-def _is_plain(raw: str) -> bool:
-    """Whether `RequestPath` takes *raw* for a segment of its own, perhaps with parameters."""
+def _is_utf_8(segment: str) -> bool:
     try:
-        segments = RequestPath.parse(f"/{raw}").segments
+        unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_a_name(segment: str) -> bool:
+    """Whether `RequestPath` takes *segment*, whatever resources keep in theirs."""
+    try:
+        RequestPath.parse(f"/{segment}")
     except AccessDenied:
         return False
-    return all(is_unambiguous_segment(segment) for segment in segments)
+    return True
 
 
 def bad_host(facts: Facts) -> str:

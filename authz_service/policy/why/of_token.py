@@ -10,7 +10,7 @@ from authz_service.core import base64url, strict_json
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 from authz_service.core.jws import MAX_TOKEN_BYTES
-from authz_service.policy.why.wording import listed, shown
+from authz_service.policy.why.wording import listed, literal, shown
 
 if TYPE_CHECKING:
     from authz_service.core.policy import Issuer
@@ -82,7 +82,7 @@ def _header_fault(header: dict[str, Any]) -> str:
     name = next(
         (name for name in ("alg", "kid", "typ") if not isinstance(header.get(name, ""), str)), "alg"
     )
-    return f"{name} in the token's header is {shown(header.get(name))}, and must be a string"
+    return f"{name} in the token's header is {literal(header.get(name))}, and must be a string"
 
 
 def algorithm_not_allowed(facts: Facts) -> str:
@@ -151,8 +151,8 @@ def bad_signature(facts: Facts) -> str:
             f"the signature has {length} bytes, and one of this key with {header.alg} has"
             f" {key.signature_bytes}"
         )
-    which = "the only key that fits" if header.kid is None else f"the key {shown(header.kid)}"
-    return f"{which} of {name} did not make this signature: the token is forged or damaged"
+    key_id = "" if header.kid is None else f" {shown(header.kid)}"
+    return f"the key{key_id} of {name} did not make this signature: the token is forged or damaged"
 
 
 def keys_unavailable(facts: Facts) -> str:
@@ -168,7 +168,7 @@ def missing_claim(facts: Facts) -> str:
     needed = dict.fromkeys(("iss", "aud", "exp", *facts.issuer.required_claims))
     missing = [name for name in needed if name not in payload]
     return (
-        f"the token has no {listed(missing, 'and no')}; tokens of {facts.issuer.name} must have"
+        f"the token lacks {listed(missing)}; tokens of {facts.issuer.name} must have"
         f" {listed(needed)}"
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from authz_service.policy.problems import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _MAX_CHARACTERS: Final = 200
 _UNITS: Final = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0), ("second", 1.0))
@@ -25,16 +25,25 @@ def cut(text: str) -> str:
     return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
 
 
-def shown(value: object) -> str:
-    """A JSON value: a string of one word as it is, everything else as JSON has it."""
-    if isinstance(value, str) and value and " " not in value:
-        return cut(value)
+def literal(value: object) -> str:
+    """A JSON value as JSON has it, where its type matters."""
     return cut(json.dumps(value, ensure_ascii=False))
 
 
-def listed(values: Iterable[object], conjunction: str = "and", nothing: str = "none") -> str:
+def shown(value: object) -> str:
+    """A JSON value: a string of one word as it is, everything else as JSON has it."""
+    return cut(value) if isinstance(value, str) and value and " " not in value else literal(value)
+
+
+def listed(
+    values: Iterable[object],
+    conjunction: str = "and",
+    *,
+    nothing: str = "none",
+    form: Callable[[object], str] = shown,
+) -> str:
     """`a, b and c`."""
-    *most, last = [shown(value) for value in values] or [nothing]
+    *most, last = [form(value) for value in values] or [nothing]
     return cut(f"{', '.join(most)} {conjunction} {last}" if most else last)
 
 
