@@ -95,7 +95,8 @@ ROWS: Final[list[Row]] = [
         Check(policy=two_hosts(), target="/b"),
         "no_route",
         (
-            "no route of the host shop.example.com has the path /b; the host *.example.com has one, and"
+            "no route of the host shop.example.com has the path /b; the host *.example.com has one,"
+            " and"
             " shop.example.com is the closer match"
         ),
     ),
@@ -204,7 +205,8 @@ ROWS: Final[list[Row]] = [
         Check(authorization="{}"),
         "missing_token",
         (
-            "/products needs a bearer token for GET, and the Authorization header does not begin with"
+            "/products needs a bearer token for GET, and the Authorization header does not begin"
+            " with"
             " Bearer"
         ),
     ),
@@ -237,7 +239,8 @@ ROWS: Final[list[Row]] = [
         Check(token=lambda: "opaque"),
         "malformed_token",
         (
-            "the token is no JWT: it may be an opaque token, as issuers give where the client does not"
+            "the token is no JWT: it may be an opaque token, as issuers give where the client does"
+            " not"
             " ask for an API resource"
         ),
     ),
@@ -277,7 +280,8 @@ ROWS: Final[list[Row]] = [
         Check(token=lambda: "eyJhIjoxLCJhIjoyfQ.e30.AA"),
         "malformed_token",
         (
-            "the token's header is JSON that not every parser reads the same way: a member twice, NaN,"
+            "the token's header is JSON that not every parser reads the same way: a member twice,"
+            " NaN,"
             " half a character, or more than 16 levels"
         ),
     ),
@@ -374,7 +378,8 @@ ROWS: Final[list[Row]] = [
         ),
         "unknown_key",
         (
-            "2 keys of logto fit ES384, and the token does not say by a kid of its own which of them it"
+            "2 keys of logto fit ES384, and the token does not say by a kid of its own which of them"
+            " it"
             " is"
         ),
     ),
@@ -402,7 +407,8 @@ ROWS: Final[list[Row]] = [
         Check(claims={"aud": MISSING, "jti": MISSING}),
         "missing_claim",
         (
-            "the token lacks aud and jti; tokens of logto must have iss, aud, exp, sub, client_id, iat"
+            "the token lacks aud and jti; tokens of logto must have iss, aud, exp, sub, client_id,"
+            " iat"
             " and jti"
         ),
     ),
@@ -490,7 +496,8 @@ ROWS: Final[list[Row]] = [
         Check(target="/products/archive", claims={"scope": ""}),
         "insufficient_scope",
         (
-            "the route /products/archive needs the scopes read:products and read:archive for GET; the"
+            "the route /products/archive needs the scopes read:products and read:archive for GET;"
+            " the"
             " token has no scope"
         ),
     ),
