@@ -10,6 +10,7 @@ import click
 
 _COMMANDS: Final = {
     "serve": "Run the service.",
+    "test": "Run the tests of a policy.",
     "demo": "Run everything on this machine and show what is decided.",
 }
 
