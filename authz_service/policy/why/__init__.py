@@ -9,9 +9,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from authz_service.core.decision import Allow, DenyReason
+from authz_service.core.claims import ValidatedClaims
+from authz_service.core.decision import Allow, Deny, DenyReason, NoToken, Preflight, refusal
 from authz_service.core.errors import AccessDenied
-from authz_service.core.policy import Public
 from authz_service.policy.why import of_claims, of_request, of_token
 from authz_service.policy.why.facts import Facts, UnknownError
 from authz_service.policy.why.wording import listed, shown
@@ -54,21 +54,28 @@ def why(
     The sentence is one printable line. What it quotes of the request and the token is cut at 200
     characters.
     """
-    if isinstance(decision, Allow):
+    deny = refusal(decision)
+    if deny is None and isinstance(decision, Allow):
         return _allowed(decision, request)
+    deny = deny or Deny()
     try:
-        return _SENTENCES[decision.reason](Facts(decision, request, policy, keys, now))
+        return _SENTENCES[deny.reason](Facts(deny, request, policy, keys, now))
     except (UnknownError, AccessDenied):
-        return f"refused as {decision.reason.value}, and no more is known"
+        return f"refused as {deny.reason.value}, and no more is known"
 
 
 def _allowed(allow: Allow, request: HttpRequest) -> str:
-    route = allow.match.route.pattern.text
-    if isinstance(allow.grant, Public):
-        return f"the route {route} is public for {shown(request.method)}: no token is looked at"
-    claims = allow.grant.claims
-    return (
-        f"the token of {allow.grant.issuer.name} has what the route {route} needs for"
-        f" {shown(request.method)}: the audience {listed(claims.audiences)} and"
-        f" {listed(claims.scopes, nothing='no scope')}"
-    )
+    route = "" if allow.match is None else allow.match.route.pattern.text
+    match allow.grant:
+        case ValidatedClaims(claims, issuer):
+            return (
+                f"the token of {issuer.name} has what the route {route} needs for"
+                f" {shown(request.method)}: the audience {listed(claims.audiences)} and"
+                f" {listed(claims.scopes, nothing='no scope')}"
+            )
+        case NoToken():
+            return f"no token was sent, and for {shown(request.method)} {route} it is optional"
+        case Preflight():
+            return f"a CORS preflight, which the resource of the route {route} lets pass"
+        case _:
+            return f"the route {route} is public for {shown(request.method)}: no token is looked at"

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from authz_service.core.claims import ABSENT
-from authz_service.core.conditions import ClaimCondition
+from authz_service.core.conditions import ClaimCondition, RequestAttributes
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 from authz_service.core.forward import (
@@ -15,6 +15,7 @@ from authz_service.core.forward import (
     ForwardRules,
     upstream_headers,
 )
+from authz_service.core.request import Host
 from authz_service.core.templates import Template
 from authz_service.policy.why.wording import listed, literal, moment, shown, span
 
@@ -138,7 +139,10 @@ def claim_mismatch(facts: Facts) -> str:
 
 
 def _holds(condition: ClaimCondition, facts: Facts) -> bool:
-    return condition.holds(facts.claims.members, facts.match.variables)
+    attributes = RequestAttributes(
+        facts.request, Host.parse(facts.request.authority), facts.match.variables
+    )
+    return condition.holds(facts.claims.members, attributes)
 
 
 def _wanted(condition: ClaimCondition, facts: Facts) -> str:
