@@ -148,7 +148,8 @@ def assert_is_an_answer(response: CheckResponse) -> None:
     assert response.WhichOneof("http_response") == expected
     metadata = response.dynamic_metadata.fields
     if response.status.code == 0:
-        assert metadata["decision"].string_value == "allow"
+        audited = "mode" in metadata and metadata["mode"].string_value == "audit"
+        assert metadata["decision"].string_value == ("deny" if audited else "allow")
     else:
         assert response.denied_response.status.code >= 400
         assert metadata["decision"].string_value == "deny"
