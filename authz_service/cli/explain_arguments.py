@@ -17,6 +17,7 @@ from authz_service.core.errors import IssuerError
 from authz_service.core.jwks import parse_jwk_set
 from authz_service.explain.at import parse_at
 from authz_service.explain.question import Url, parse_header, pasted_token
+from authz_service.policy.problems import printable
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 MAX_TOKEN_FILE_BYTES: Final = 64 * 1024
 """Four times what the service takes: a larger file is no token, whatever it is."""
 _MAX_KEY_FILE_BYTES: Final = 1024 * 1024  # as of a key set that is fetched
+
+
+class FileError(click.ClickException):
+    """A file that cannot be used: one line, and the status of bad usage."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, why: str) -> None:
+        """Name the file, and say *why*."""
+        super().__init__(printable(f"{click.format_filename(name)}: {why}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,7 @@ def key_file(
         with _opened(value) as stream:
             return KeyFile(value, parse_jwk_set(_bounded(stream, value, _MAX_KEY_FILE_BYTES)))
     except IssuerError as error:
-        raise click.BadParameter(f"{click.format_filename(value)}: {error.message}") from None
+        raise FileError(value, error.message) from None
 
 
 def token_from_stdin(
@@ -117,9 +128,9 @@ def _opened(name: str) -> BinaryIO:
         raise _unreadable(name, error) from None
 
 
-def _unreadable(name: str, error: Exception) -> click.BadParameter:
+def _unreadable(name: str, error: Exception) -> FileError:
     why = error.strerror if isinstance(error, OSError) and error.strerror else "not a file"
-    return click.BadParameter(f"{click.format_filename(name)}: {why}")
+    return FileError(name, why)
 
 
 def _bounded(stream: BinaryIO, name: str, at_most: int) -> bytes:
@@ -128,14 +139,12 @@ def _bounded(stream: BinaryIO, name: str, at_most: int) -> bytes:
     except OSError as error:
         raise _unreadable(name, error) from None
     if len(octets) > at_most:
-        message = f"{click.format_filename(name)}: more than {at_most // 1024} KiB"
-        raise click.BadParameter(message)
+        raise FileError(name, f"more than {at_most // 1024} KiB")
     return octets
 
 
 def _token(stream: BinaryIO, name: str) -> str:
     token = pasted_token(_bounded(stream, name, MAX_TOKEN_FILE_BYTES))
     if not token:
-        message = f"{click.format_filename(name)}: there is no token in it"
-        raise click.BadParameter(message)
+        raise FileError(name, "there is no token in it")
     return token

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from authz_service.core.decision import Allow, Preflight
+from authz_service.core.hosts import ANY_HOST
 from authz_service.explain.judged import KeyOrigin
 from authz_service.explain.words import requirement_in_words
 from authz_service.policy.why.wording import cut, listed, shown
@@ -59,7 +60,9 @@ def _route(judged: Judged) -> str:
     match = _established(judged.trail.match)
     chosen = f"{match.route.pattern.text} of {match.route.resource}"
     variables = [f"{name} is {shown(value)}" for name, value in match.variables.items()]
-    return "; ".join([f"{chosen}, for the host {judged.host_pattern}", *variables])
+    host = judged.host_pattern
+    hosts = "every host (*)" if host == ANY_HOST else f"the host {host}"
+    return "; ".join([f"{chosen}, for {hosts}", *variables])
 
 
 def _method(judged: Judged) -> str:
@@ -87,7 +90,8 @@ def _token(judged: Judged) -> str:
 
 
 def _form(judged: Judged) -> str:
-    return f"a signed JWT (compact JWS) of {len(_established(judged.trail.token).value)} bytes"
+    algorithm = _established(judged.trail.jws).header.alg
+    return f"a signed JWT (compact JWS, {shown(algorithm)})"
 
 
 def _issuer(judged: Judged) -> str:

@@ -22,7 +22,7 @@ async def keys_of(issuer: Issuer, fetcher: Fetcher | None = None) -> KeysUsed:
     What kept them from being fetched is in the result: the service would refuse for it.
     """
     if not isinstance(issuer.keys, RemoteKeys):
-        return KeysUsed(issuer.name, KeyOrigin.POLICY, issuer.name, issuer.keys)
+        return KeysUsed(issuer.name, KeyOrigin.POLICY, "jwks_file", issuer.keys)
     if fetcher is not None:
         return await _fetched(issuer, issuer.keys, fetcher)
     async with HttpFetcher() as opened:
@@ -52,6 +52,7 @@ class _NotingFetcher:
         self.last = at_first
 
     async def get(self, url: str, *, within: float, etag: str | None = None) -> Fetched:
+        """Get *url*; see Fetcher."""
         self.last = url
         return await self._fetcher.get(url, within=within, etag=etag)
 

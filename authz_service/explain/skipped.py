@@ -33,7 +33,7 @@ def sign_again(request: HttpRequest, issuer: Issuer) -> tuple[HttpRequest, KeysU
     signed = throwaway.sign(
         base64url.decode(segments[0]), base64url.decode(segments[1]), alg=header.alg, kid=header.kid
     )
-    keys = KeysUsed(issuer.name, KeyOrigin.THROWAWAY, issuer.name, throwaway.key_set())
+    keys = KeysUsed(issuer.name, KeyOrigin.THROWAWAY, "memory", throwaway.key_set())
     return _with_token(request, signed), keys
 
 

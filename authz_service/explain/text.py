@@ -133,7 +133,10 @@ def _wrapped(text: str, width: int) -> list[str]:
 def _decision(explanation: Explanation, width: int) -> Iterator[Line]:
     yield Line()
     if explanation.needed is None:
-        yield Line("ALLOWED", Tone.GOOD)
+        if explanation.judged.signature_skipped:
+            yield Line("ALLOWED, IF ITS ISSUER SIGNED THE TOKEN: that was not checked", Tone.ALARM)
+        else:
+            yield Line("ALLOWED", Tone.GOOD)
         return
     if explanation.audited:
         verdict = f"DENIED ({explanation.reason}), AND LET THROUGH: audit mode only reports it"

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import json
 import threading
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +30,6 @@ from tests.edge.shop import (
     AUDIENCE,
     CLAIMS,
     HOST,
-    ISSUER,
     NOW,
     REFUSALS,
     SILENT_ISSUER,
@@ -43,7 +41,7 @@ from tests.edge.shop import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import CheckResponse
@@ -258,9 +256,9 @@ CHANGES: Final[tuple[tuple[str, object], ...]] = (
     *(("iss", iss) for iss in (SILENT_ISSUER, "https://nobody.example", None, 1)),
     *(("exp", NOW + seconds) for seconds in (-11, -10, -9, 0, 60, 90000)),
     *((name, NOW + seconds) for seconds in (-5, 10, 11) for name in ("iat", "nbf")),
-    *(("organization_id", value) for value in ("o1", ["o1", "o2"], 1, "x\r\ny", "Zoë")),
-    *(("address", value) for value in ({"country": "de"}, {"country": None}, [])),
-    *(("name", value) for value in ("Zoë", "a\nb", "", "n" * 5000)),
+    *(("organization_id", organization) for organization in ("o1", ["o1", "o2"], 1, "x\r\ny")),
+    *(("address", {"country": country}) for country in ("de", None)),
+    *(("name", name) for name in ("Zoë", "a\nb", "", "n" * 5000)),
     *((name, None) for name in ("exp", "sub", "client_id", "jti", "aud")),
 )
 OF_THE_ORGANIZATION: Final[Mapping[str, object]] = {
@@ -342,6 +340,7 @@ quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     joined=st.booleans(),
 )
 def test_explain_finds_what_the_service_answers(
+    *,
     services: _Services,
     policy: str,
     method: str,
@@ -349,7 +348,7 @@ def test_explain_finds_what_the_service_answers(
     target: str,
     lines: list[str],
     token: str | None,
-    joined: bool,  # noqa: FBT001 - drawn
+    joined: bool,
 ) -> None:
     request = request_for(method, host, target, [parse_header(line) for line in lines], token)
     answer = _answer(services.ask(policy, _check(request, joined=joined)))
@@ -366,7 +365,7 @@ def test_explain_finds_what_the_service_answers(
     token=st.none() | good_tokens,
 )
 def test_explain_finds_what_the_service_answers_to_odd_requests(
-    services: _Services, policy: str, method: str, host: str, target: str, token: str | None
+    *, services: _Services, policy: str, method: str, host: str, target: str, token: str | None
 ) -> None:
     request = request_for(method, host, target, [], token)
     answer = _answer(services.ask(policy, _check(request)))
@@ -409,6 +408,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 @example(policy="plain", method="GET", host=HOST, target="/products", lines=[], token="e30.e30.e30")
 def test_the_command_says_what_the_service_answers(
+    *,
     services: _Services,
     files: Path,
     policy: str,
