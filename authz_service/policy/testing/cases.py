@@ -65,6 +65,8 @@ def read_case_file(path: Path, environment: Mapping[str, str]) -> CaseFile:
         problems = problems_of(
             document, invalid, FileFields, lambda place: _place(document.value, place)
         )
+        known = {problem.position for problem in document.problems}  # the rest is consequence
+        problems = tuple(problem for problem in problems if problem.position not in known)
         raise PolicyError([*document.problems, *problems]) from None
     if document.problems:
         raise PolicyError(document.problems)
