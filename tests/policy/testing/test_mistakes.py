@@ -66,8 +66,10 @@ WHOLE_FILES: Final = [
         ['unknown field "claim": did you mean "claims"?'],
     ),
     (
-        ("tokens: {a: »{like: b}, b: »{like: c}, c: »{like: a}}\n"
-        "tests: [{request: GET /, expect: deny}]\n"),
+        (
+            "tokens: {a: »{like: b}, b: »{like: c}, c: »{like: a}}\n"
+            "tests: [{request: GET /, expect: deny}]\n"
+        ),
         [
             "b is like c is like a is like b",
             "c is like a is like b is like c",
@@ -75,8 +77,10 @@ WHOLE_FILES: Final = [
         ],
     ),
     (
-        ("tokens: {a: {raw: x}, b: »{like: a, claims: {sub: b}}}\n"
-        "tests: [{request: GET /, expect: deny}]\n"),
+        (
+            "tokens: {a: {raw: x}, b: »{like: a, claims: {sub: b}}}\n"
+            "tests: [{request: GET /, expect: deny}]\n"
+        ),
         ["a is sent as it is: nothing else can be said of it"],
     ),
     ("tests: [{request: GET /, expect: deny}]\n»---\n", ["a file holds one document: remove ---"]),
