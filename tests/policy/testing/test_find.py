@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from authz_service.policy import PolicyError
 from authz_service.policy.testing.cases import read_case_file
 from authz_service.policy.testing.find import NoTestsError, find, policy_paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TESTS = "tests: [{request: GET /, expect: deny}]\n"
 POLICY = "version: 1\n"
