@@ -206,3 +206,10 @@ def test_many_wildcards_do_not_make_a_lookup_explode() -> None:
     # Each node of the tree is visited once at most, so this ends although 2**20 ways lead nowhere.
     index = index_of(*("/a" * depth + "/*" * (20 - depth) + "/end" for depth in range(20)))
     assert found(index, "/a" * 20 + "/other") is None
+
+
+def test_an_index_lists_every_route_once() -> None:
+    patterns = ("/", "/a", "/a/{b}", "/a/**", "/{x}/y/*", "/**")
+    listed = list(index_of(*patterns))
+    assert sorted(listed) == sorted(patterns)
+    assert list(index_of()) == []

@@ -65,6 +65,8 @@ def read_case_file(path: Path, environment: Mapping[str, str]) -> CaseFile:
         problems = problems_of(
             document, invalid, FileFields, lambda place: _place(document.value, place)
         )
+        known = {problem.position for problem in document.problems}  # the rest is consequence
+        problems = tuple(problem for problem in problems if problem.position not in known)
         raise PolicyError([*document.problems, *problems]) from None
     if document.problems:
         raise PolicyError(document.problems)
@@ -183,9 +185,9 @@ def _label(token: TokenFields | None) -> str:
         if name in token.model_fields_set
     }
     claims = said.pop("claims", {})
-    text = json.dumps({**claims, **said}, ensure_ascii=False) if claims or said else ""
+    text = json.dumps({**claims, **said}, ensure_ascii=False)
     if len(text) > _LABEL_CHARACTERS:
         text = f"{text[: _LABEL_CHARACTERS - 1]}…"
-    return " ".join(
-        part for part in ("as", token.like, "with" if token.like and text else "", text) if part
-    )
+    if not (claims or said):
+        return "with a plain token" if token.like is None else f"as {token.like}"
+    return f"as {text}" if token.like is None else f"as {token.like} with {text}"

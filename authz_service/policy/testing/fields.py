@@ -116,6 +116,9 @@ def _row(value: object) -> object:
     """Bring the forms of a request in a table to one: `GET /products: allow` is a short one."""
     if (request := short_form(value)) is not None:
         return {"request": request, "expect": value[request]}  # type: ignore[index]
+    if isinstance(value, dict) and any(" " in name for name in value):
+        message = "write one request in each row, as in - GET /products: allow"
+        raise ValueError(message)
     return value
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from authz_service.core.policy import is_method
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -54,6 +56,8 @@ def _methods(route: Route) -> Iterator[str]:
 
 def _named_method(route: Route, method: str) -> str | None:
     """The name that *route* has for *method*; as in `Route.requirement_for`."""
+    if not is_method(method):
+        return None
     for name in (method, "GET" if method == "HEAD" else method):
         if name in route.methods:
             return name

@@ -378,9 +378,8 @@ ROWS: Final[list[Row]] = [
         ),
         "unknown_key",
         (
-            "2 keys of logto fit ES384, and the token does not say by a kid of its own which of them"
-            " it"
-            " is"
+            "2 keys of logto fit ES384, and the token does not say by a kid of its own which of"
+            " them it is"
         ),
     ),
     (
