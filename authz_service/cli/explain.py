@@ -14,11 +14,11 @@ import click
 from authz_service.cli import explain_arguments as arguments
 from authz_service.explain.document import to_json
 from authz_service.explain.explanation import explain
-from authz_service.explain.issuer_keys import keys_from_file, keys_of
-from authz_service.explain.judged import issuer_whose_keys_are_needed
+from authz_service.explain.judged import KeyOrigin, KeysUsed, issuer_whose_keys_are_needed
+from authz_service.explain.lines import Tone
 from authz_service.explain.question import request_for
 from authz_service.explain.skipped import sign_again
-from authz_service.explain.text import ASCII_SIGNS, SIGNS, Tone, render
+from authz_service.explain.text import ASCII_SIGNS, SIGNS, render
 from authz_service.policy import PolicyError
 from authz_service.policy.loader import load
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from authz_service.core.policy import Issuer
     from authz_service.core.request import HttpRequest
     from authz_service.explain.explanation import Explanation
-    from authz_service.explain.judged import KeysUsed
     from authz_service.explain.question import Header, Url
     from authz_service.policy.loader import LoadedPolicy
 
@@ -187,7 +186,9 @@ def _explain(
 
 def _keys(issuer: Issuer, key_file: KeyFile | None) -> KeysUsed:
     if key_file is not None:
-        return keys_from_file(issuer, key_file.name, key_file.key_set)
+        return KeysUsed(issuer.name, KeyOrigin.FILE, key_file.name, key_file.key_set)
+    from authz_service.explain.issuer_keys import keys_of  # noqa: PLC0415 - it takes its time
+
     return asyncio.run(keys_of(issuer))
 
 

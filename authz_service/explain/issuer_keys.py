@@ -1,4 +1,4 @@
-"""The keys of the one issuer that a token names: its own, those of a file, or the policy's."""
+"""The keys of the one issuer that a token names: the policy's, or fetched from the issuer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from authz_service.keys.fetch import HttpFetcher
 from authz_service.keys.source import KeySource
 
 if TYPE_CHECKING:
-    from authz_service.core.jwks import KeySet
     from authz_service.core.policy import Issuer
     from authz_service.keys.fetch import Fetched, Fetcher
 
@@ -27,11 +26,6 @@ async def keys_of(issuer: Issuer, fetcher: Fetcher | None = None) -> KeysUsed:
         return await _fetched(issuer, issuer.keys, fetcher)
     async with HttpFetcher() as opened:
         return await _fetched(issuer, issuer.keys, opened)
-
-
-def keys_from_file(issuer: Issuer, file: str, key_set: KeySet) -> KeysUsed:
-    """Take the *key_set* that *file* has for *issuer*'s."""
-    return KeysUsed(issuer.name, KeyOrigin.FILE, file, key_set)
 
 
 async def _fetched(issuer: Issuer, settings: RemoteKeys, fetcher: Fetcher) -> KeysUsed:

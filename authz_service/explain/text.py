@@ -6,12 +6,11 @@ What came with the request or the token is made printable, so that it is read an
 from __future__ import annotations
 
 import json
-import textwrap
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from authz_service.explain.findings import keys_in_words
+from authz_service.explain.lines import Line, Tone, paragraph
 from authz_service.explain.times import expiry, relative
 from authz_service.policy.problems import printable
 from authz_service.policy.why.wording import cut, moment
@@ -23,25 +22,6 @@ if TYPE_CHECKING:
     from authz_service.explain.contents import TokenContents
     from authz_service.explain.explanation import Explanation
     from authz_service.explain.step import Step
-
-
-class Tone(Enum):
-    """What a line is, for whoever may colour it."""
-
-    PLAIN = "plain"
-    HEADING = "heading"
-    GOOD = "good"
-    BAD = "bad"
-    FAINT = "faint"
-    ALARM = "alarm"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line, printable, of one tone."""
-
-    text: str = ""
-    tone: Tone = Tone.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +48,7 @@ _BANNER: Final = (
     "ANYBODY COULD HAVE WRITTEN THIS TOKEN. THE RUNNING SERVICE CHECKS IT.",
     "",
 )
-_NAME_COLUMN: Final = 17
+_INDENT: Final = "  "
 _NUMERIC_DATES: Final = ("exp", "nbf", "iat", "auth_time")
 
 
@@ -77,14 +57,14 @@ def render(explanation: Explanation, *, width: int = 80, signs: Signs = SIGNS) -
     lines: list[Line] = []
     banner = list(_banner(width)) if explanation.signature_skipped else []
     lines += banner
-    lines += _request(explanation)
+    lines += _request(explanation, width)
     for step in explanation.steps:
         lines += _step(step, width, signs)
     lines += _decision(explanation, width)
     lines += _client(explanation, width)
     lines += _upstream(explanation, width)
     if explanation.token is not None:
-        lines += _token(explanation.token, explanation.judged.now)
+        lines += _token(explanation.token, explanation.judged.now, width)
     lines += banner
     return [replace(line, text=printable(line.text)) for line in lines]
 
@@ -93,63 +73,56 @@ def _banner(width: int) -> Iterator[Line]:
     inner = min(width, 80) - 4
     yield Line("*" * (inner + 4), Tone.ALARM)
     for text in _BANNER:
-        for part in textwrap.wrap(text, inner) or [""]:
-            yield Line(f"* {part.center(inner)} *", Tone.ALARM)
+        for line in paragraph(text, inner):
+            yield Line(f"* {line.text.center(inner)} *", Tone.ALARM)
     yield Line("*" * (inner + 4), Tone.ALARM)
 
 
-def _request(explanation: Explanation) -> Iterator[Line]:
-    request = explanation.judged.request
+def _request(explanation: Explanation, width: int) -> Iterator[Line]:
+    request, keys = explanation.judged.request, explanation.judged.keys
     path = request.target.partition("?")[0]
-    yield Line(f"{cut(request.method)} {cut(request.authority)}{cut(path)}", Tone.HEADING)
-    yield Line(f"judged at {moment(explanation.judged.now)}", Tone.FAINT)
+    asked = f"{cut(request.method)} {cut(request.authority)}{cut(path)}"
+    yield from paragraph(asked, width, Tone.HEADING)
+    yield from paragraph(f"judged at {moment(explanation.judged.now)}", width, Tone.FAINT)
     if explanation.position is not None:
-        yield Line(f"by the route at {explanation.position}", Tone.FAINT)
-    if explanation.judged.keys is not None:
-        yield Line(f"with {keys_in_words(explanation.judged.keys)}", Tone.FAINT)
+        yield from paragraph(f"by the route at {explanation.position}", width, Tone.FAINT)
+    if keys is not None:
+        yield from paragraph(f"with {keys_in_words(keys)}", width, Tone.FAINT)
     yield Line()
 
 
 def _step(step: Step, width: int, signs: Signs) -> Iterator[Line]:
-    mark, tone = {
+    sign, tone = {
         True: (signs.passed, Tone.GOOD),
         False: (signs.failed, Tone.BAD),
         None: (signs.not_reached, Tone.FAINT),
     }[step.passed]
-    head = f"{mark} {step.number:>2} {step.name:<11} ".ljust(_NAME_COLUMN)
     detail = f"{step.detail} {signs.decided}" if step.decided else step.detail
-    first, *more = _wrapped(detail, width - _NAME_COLUMN)
-    yield Line(f"{head}{first}", tone)
-    for part in more:
-        yield Line(" " * _NAME_COLUMN + part, tone)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False) or [
-        ""
-    ]
+    yield from paragraph(detail, width, tone, first=f"{sign} {step.number:>2} {step.name:<11} ")
 
 
 def _decision(explanation: Explanation, width: int) -> Iterator[Line]:
     yield Line()
+    yield from paragraph(*_verdict(explanation, width))
     if explanation.needed is None:
-        if explanation.judged.signature_skipped:
-            yield Line("ALLOWED, IF ITS ISSUER SIGNED THE TOKEN: that was not checked", Tone.ALARM)
-        else:
-            yield Line("ALLOWED", Tone.GOOD)
         return
-    if explanation.audited:
-        verdict = f"DENIED ({explanation.reason}), AND LET THROUGH: audit mode only reports it"
-    else:
-        verdict = f"DENIED ({explanation.reason})"
-    yield Line(verdict, Tone.BAD)
     yield Line()
-    yield Line("What was found, and what would have been needed", Tone.HEADING)
-    for part in _wrapped(explanation.needed, width - 2):
-        yield Line(f"  {part}")
+    yield from paragraph("What was found, and what would have been needed", width, Tone.HEADING)
+    yield from paragraph(explanation.needed, width, first=_INDENT)
     if explanation.requirement is not None:
-        for part in _wrapped(f"The route asks for: {explanation.requirement}", width - 2):
-            yield Line(f"  {part}")
+        yield from paragraph(f"The route asks for: {explanation.requirement}", width, first=_INDENT)
+
+
+def _verdict(explanation: Explanation, width: int) -> tuple[str, int, Tone]:
+    denied = f"DENIED ({explanation.reason})"
+    if explanation.audited:
+        return f"{denied}, AND LET THROUGH: audit mode only reports it", width, Tone.BAD
+    if not explanation.passes:
+        return denied, width, Tone.BAD
+    if explanation.judged.signature_skipped:
+        text = "ALLOWED, IF ITS ISSUER SIGNED THE TOKEN: that was not checked"
+        return text, width, Tone.ALARM
+    return "ALLOWED", width, Tone.GOOD
 
 
 def _client(explanation: Explanation, width: int) -> Iterator[Line]:
@@ -161,8 +134,7 @@ def _client(explanation: Explanation, width: int) -> Iterator[Line]:
     for name, value in answer.headers:
         yield from _field(name, value, width)
     yield Line()
-    for part in _wrapped(answer.body, width - 2):
-        yield Line(f"  {part}")
+    yield from paragraph(answer.body, width, first=_INDENT)
 
 
 def _upstream(explanation: Explanation, width: int) -> Iterator[Line]:
@@ -170,33 +142,31 @@ def _upstream(explanation: Explanation, width: int) -> Iterator[Line]:
     if headers is None:
         return
     yield Line()
-    yield Line("The upstream gets the request with these headers", Tone.HEADING)
+    yield from paragraph("The upstream gets the request with these headers", width, Tone.HEADING)
     for name, value in headers.overwrite:
         yield from _field(name, value, width)
     if not headers.overwrite:
-        yield Line("  none set: the request has no identity")
+        yield from paragraph("none set: the request has no identity", width, first=_INDENT)
     if headers.remove:
-        for part in _wrapped(f"and without {', '.join(headers.remove)}", width - 2):
-            yield Line(f"  {part}")
+        yield from paragraph(f"and without {', '.join(headers.remove)}", width, first=_INDENT)
 
 
 def _field(name: str, value: str, width: int) -> Iterator[Line]:
-    first, *more = _wrapped(f"{name}: {value}", width - 4)
-    yield Line(f"  {first}")
-    for part in more:
-        yield Line(f"    {part}")
+    return paragraph(f"{name}: {value}", width, first=_INDENT, other=_INDENT * 2)
 
 
-def _token(token: TokenContents, now: float) -> Iterator[Line]:
+def _token(token: TokenContents, now: float, width: int) -> Iterator[Line]:
     yield Line()
     if token.verified:
-        yield Line("The token says (verified: its issuer signed this)", Tone.HEADING)
+        said = "The token says (verified: its issuer signed this)"
+        yield from paragraph(said, width, Tone.HEADING)
     else:
-        yield Line("The token says (UNVERIFIED: anybody could have written this)", Tone.ALARM)
+        said = "The token says (UNVERIFIED: anybody could have written this)"
+        yield from paragraph(said, width, Tone.ALARM)
     for name, members in (("header", token.header), ("claims", token.claims)):
-        yield Line(f"  {name}", Tone.FAINT)
+        yield Line(f"{_INDENT}{name}", Tone.FAINT)
         if members is None:
-            yield Line("    cannot be read as one strict JSON object")
+            yield Line(f"{_INDENT * 2}cannot be read as one strict JSON object")
         else:
             yield from _members(members, now)
 
@@ -205,9 +175,11 @@ def _members(members: JsonObject, now: float) -> Iterator[Line]:
     for name, value in members.items():
         text = json.dumps(value, indent=2, ensure_ascii=False)
         first, *more = text.split("\n")
-        yield Line(f"    {json.dumps(name, ensure_ascii=False)}: {first}{_when(name, value, now)}")
+        yield Line(
+            f"{_INDENT * 2}{json.dumps(name, ensure_ascii=False)}: {first}{_when(name, value, now)}"
+        )
         for part in more:
-            yield Line(f"    {part}")
+            yield Line(f"{_INDENT * 2}{part}")
 
 
 def _when(name: str, value: JsonValue, now: float) -> str:
