@@ -13,7 +13,7 @@ from authz_service.explain.findings import keys_in_words
 from authz_service.explain.lines import Line, Tone, paragraph
 from authz_service.explain.times import expiry, relative
 from authz_service.policy.problems import printable
-from authz_service.policy.why.wording import cut, moment
+from authz_service.policy.why.wording import cut, listed, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +109,10 @@ def _decision(explanation: Explanation, width: int) -> Iterator[Line]:
     yield Line()
     yield from paragraph("What was found, and what would have been needed", width, Tone.HEADING)
     yield from paragraph(explanation.needed, width, first=_INDENT)
+    others = [step.name for step in explanation.steps if step.passed is False and not step.decided]
+    if others:
+        alone = f"That alone would not do: {listed(others)} failed as well."
+        yield from paragraph(alone, width, first=_INDENT)
     if explanation.requirement is not None:
         yield from paragraph(f"The route asks for: {explanation.requirement}", width, first=_INDENT)
 
