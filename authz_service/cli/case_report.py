@@ -135,8 +135,8 @@ def _explained(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """What is to be said of a case that failed, each line with what it is about."""
     decision, request = outcome.decision, outcome.case.request
     for difference in outcome.differences:
-        yield "expected", f"{difference.what} {_or_not_set(difference.expected)}"
-        yield "actual", f"{difference.what} {_or_not_set(difference.actual)}"
+        yield "expected", f"{difference.what} {_value(difference.what, difference.expected)}"
+        yield "actual", f"{difference.what} {_value(difference.what, difference.actual)}"
     summary = summarize(decision)
     words = [summary.get(name) for name in ("decision", "reason", "mode")]
     yield "decided", ", ".join(str(word) for word in (*words, status(decision)) if word is not None)
@@ -149,8 +149,11 @@ def _explained(outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield "why", why(decision, request=request, policy=subject.policy, keys=keys, now=outcome.now)
 
 
-def _or_not_set(value: str | None) -> str:
-    return "not set" if value is None else value
+def _value(what: str, value: str | None) -> str:
+    """*value* as it may be shown: what is in `authorization` is a token."""
+    if value is None:
+        return "not set"
+    return "set, and not shown" if what == "authorization" else value
 
 
 def _title(text: str, rule: str) -> str:

@@ -75,7 +75,9 @@ def command(  # noqa: PLR0913 - one for each option
     except PolicyError as error:
         _refuse(*(str(problem) for problem in error.problems))
     except NoTestsError as error:
-        _refuse(f"{error}: no tests here; to begin, write to policy_test.yaml:", "", EXAMPLE.rstrip())
+        _refuse(
+            f"{error}: no tests here; to begin, write to policy_test.yaml:", "", EXAMPLE.rstrip()
+        )
     if not report.outcomes:
         _refuse(f"no case has {text!r} in its name")
     report.failures()

@@ -379,6 +379,21 @@ def test_no_token_is_ever_printed(here: Path) -> None:
     assert "Bearer" not in output
 
 
+def test_a_token_that_the_upstream_gets_is_not_printed_either(here: Path) -> None:
+    token = '{claims: {aud: https://shopping.api, scope: "read:products"}}'
+    (here / "policy_test.yaml").write_text(
+        "host: shop.example.com\n"
+        f"tests: [{{request: GET /products, token: {token},"
+        " expect: {upstream: {authorization: null}}}]\n"
+    )
+    output = _run("policy.yaml").stdout
+    assert (
+        "  expected  authorization not set\n  actual    authorization set, and not shown\n"
+        in output
+    )
+    assert "eyJ" not in output
+
+
 def test_the_command_loads_no_server_and_needs_no_extra(here: Path) -> None:
     code = (
         "import sys\n"

@@ -9,7 +9,7 @@ import datetime as dt
 import difflib
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from authz_service.core.answers import ANSWERS
 from authz_service.core.decision import DenyReason
@@ -133,11 +133,19 @@ def short_form(row: object) -> str | None:
             return None
 
 
+def _file_name(text: str) -> str:
+    if "\0" in text:
+        message = "no file has a NUL in its name"
+        raise ValueError(message)
+    return text
+
+
 def _one_or_several(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
 Request = Annotated[RequestLine, BeforeValidator(_request_line)]
+FileName = Annotated[NonEmpty, AfterValidator(_file_name)]
 Headers = Annotated[dict[str, list[str]], BeforeValidator(_headers)]
 
 
@@ -266,7 +274,7 @@ class FileFields(StrictMapping):
     model_config = ConfigDict(title="the file")
 
     policy: (
-        Annotated[list[NonEmpty], BeforeValidator(_one_or_several), Field(min_length=1)] | None
+        Annotated[list[FileName], BeforeValidator(_one_or_several), Field(min_length=1)] | None
     ) = None
     now: Annotated[float, BeforeValidator(_now)] | None = None
     host: NonEmpty = "localhost"

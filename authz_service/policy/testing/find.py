@@ -51,11 +51,17 @@ def _files(path: Path, environment: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _below(directory: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(directory):
+    for folder, folders, names in os.walk(directory, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and _is_named_as_tests(file := Path(folder, name)):
                 yield file
+
+
+def _unreadable(error: OSError) -> None:
+    """What cannot be looked into may hold tests that fail, so it is not passed over."""
+    position = Position(str(error.filename))
+    raise PolicyError([Problem(position, f"cannot be read: {error.strerror}")])
 
 
 def _is_named_as_tests(file: Path) -> bool:

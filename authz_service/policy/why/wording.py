@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _MAX_CHARACTERS: Final = 200
-_UNITS: Final = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0), ("second", 1.0))
-_TWO_OF_A_UNIT: Final = 2.0
+_LONGER_UNITS: Final = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0))
 
 
 def cut(text: str) -> str:
@@ -49,11 +48,9 @@ def listed(
 
 def span(seconds: float) -> str:
     """A length of time in the largest unit that there are two of: `4 minutes`, `90 seconds`."""
-    for unit, length in _UNITS:
-        if seconds >= _TWO_OF_A_UNIT * length or length == 1.0:
-            count = f"{seconds / length:.1f}".removesuffix(".0")
-            return f"{count} {unit}" if count == "1" else f"{count} {unit}s"
-    raise AssertionError  # the last unit is always taken
+    unit, length = next((of for of in _LONGER_UNITS if seconds >= 2 * of[1]), ("second", 1.0))
+    count = f"{seconds / length:.1f}".removesuffix(".0")
+    return f"{count} {unit}" if count == "1" else f"{count} {unit}s"
 
 
 def moment(numeric_date: float) -> str:

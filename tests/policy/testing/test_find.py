@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,6 +76,18 @@ def test_a_path_without_tests_is_an_error(here: Path, name: str) -> None:
 def test_a_file_that_cannot_be_read_is_a_problem(here: Path) -> None:
     with pytest.raises(PolicyError, match="cannot be read: No such file"):
         found(here / "none.yaml")
+
+
+def test_a_directory_that_cannot_be_looked_into_is_a_problem(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PolicyError) as refused:
+        found(here)
+    assert str(refused.value) == f"{here}: cannot be read: Permission denied"
 
 
 def policies(here: Path, name: str, text: str) -> list[str]:

@@ -46,6 +46,10 @@ WHOLE_FILES: Final = [
         ["policy: write a string that is not empty"],
     ),
     ("policy: »[]\ntests: [{request: GET /, expect: deny}]\n", ["policy: write at least one"]),
+    (
+        'policy: [a, »"\\0"]\ntests: [{request: GET /, expect: deny}]\n',
+        ["policy: no file has a NUL in its name"],
+    ),
     ("now: »tomorrow\ntests: [{request: GET /, expect: deny}]\n", [A_TIME]),
     ("now: »2026-01-01T00:00:00\ntests: [{request: GET /, expect: deny}]\n", [A_TIME]),
     ("now: »true\ntests: [{request: GET /, expect: deny}]\n", [A_TIME]),

@@ -9,7 +9,8 @@ import pytest
 
 from authz_service.core import base64url
 from authz_service.core.jws import MAX_TOKEN_BYTES
-from tests.policy.testing.suite import AUDIENCE, NOW, TWO_ISSUERS
+from tests.policy.folder import KEY_SET
+from tests.policy.testing.suite import AUDIENCE, NOW, POLICY, TWO_ISSUERS
 
 if TYPE_CHECKING:
     from tests.policy.testing.suite import Suite
@@ -214,3 +215,9 @@ def test_a_token_with_a_name_is_signed_once(suite: Suite) -> None:
     assert (
         len({outcome.case.request.header_values("authorization")[0] for outcome in outcomes}) == 1
     )
+
+
+def test_keys_of_a_file_are_not_asked_for(suite: Suite) -> None:
+    (suite.path / "keys.json").write_text(KEY_SET)
+    policy = POLICY.replace("preset: logto", "preset: logto, jwks_file: keys.json")
+    suite.passes_one(f"{GET}, token: {{{FITS}}}, expect: allow", policy)
