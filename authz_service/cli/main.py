@@ -11,6 +11,8 @@ import click
 
 _COMMANDS: Final = {
     "serve": "Run the service.",
+    "test": "Run the tests of a policy.",
+    "explain": "Show every step of one decision.",
     "demo": "Run everything on this machine and show what is decided.",
 }
 

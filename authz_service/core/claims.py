@@ -73,8 +73,7 @@ def _refuse_other_tokens(members: JsonObject, issuer: Issuer) -> None:
 
 def _require(members: JsonObject, issuer: Issuer) -> None:
     """Refuse a token without the claims that every access token of *issuer* has."""
-    marked = [name for name, _value in issuer.marks.values]
-    if not members.keys() >= {"iss", "exp", *issuer.required_claims, *marked}:
+    if not members.keys() >= issuer.needed_claims:
         raise AccessDenied(DenyReason.MISSING_CLAIM)
     for group in issuer.marks.one_of:
         if members.keys().isdisjoint(group):

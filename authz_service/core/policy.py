@@ -98,6 +98,12 @@ class Issuer:
     marks: AccessTokenMarks = AccessTokenMarks()
 
     @property
+    def needed_claims(self) -> frozenset[str]:
+        """Every claim that its access tokens have, but for `aud` and the groups in *marks*."""
+        marked = (name for name, _value in self.marks.values)
+        return frozenset({"iss", "exp", *self.required_claims, *marked})
+
+    @property
     def retry_after(self) -> int:
         """Whole seconds, at least one, after which missing keys may have been fetched."""
         if not isinstance(self.keys, RemoteKeys):

@@ -62,19 +62,25 @@ class Document:
         return places.get(known, Position(self.file, 1, 1))
 
 
-def read_document(file: str, text: str, environment: Mapping[str, str]) -> Document:
+def read_document(
+    file: str, text: str, environment: Mapping[str, str], *, begins_with: str = "version: 1"
+) -> Document:
     """Parse *text*, the content of *file*, and replace `${NAME}` in its strings.
 
+    *begins_with* is what to write into a file that is empty.
     Duplicate keys and unset names are among the document's problems; the first thing that is not
     YAML as described above raises PolicyError.
     """
-    return _Reader(file, text, environment).read()
+    return _Reader(file, text, environment, begins_with).read()
 
 
 class _Reader:
     """Builds one Document from the parser's events."""
 
-    def __init__(self, file: str, text: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, file: str, text: str, environment: Mapping[str, str], begins_with: str
+    ) -> None:
+        self._begins_with = begins_with
         self._document = Document(file)
         self._text = text
         self._environment = environment
@@ -84,11 +90,12 @@ class _Reader:
         try:
             self._next()  # the stream starts
             if isinstance(event := self._next(), yaml.StreamEndEvent):
-                raise self._error(event.start_mark, "the file is empty: start with version: 1")
+                why = f"the file is empty: start with {self._begins_with}"
+                raise self._error(event.start_mark, why)
             self._document.value = self._value(self._next(), (), 0)
             self._next()  # the document ends
             if not isinstance(event := self._next(), yaml.StreamEndEvent):
-                raise self._error(event.start_mark, "a policy file holds one document: remove ---")
+                raise self._error(event.start_mark, "a file holds one document: remove ---")
         except yaml.MarkedYAMLError as error:
             raise self._error(error.problem_mark or error.context_mark, _why(error)) from error
         except yaml.reader.ReaderError as error:

@@ -13,7 +13,7 @@ from authz_service.policy.document import MAX_FILE_BYTES
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 TEST_ENDING: Final = "_test"
 """Ends the name, before the suffix, of a file that holds tests of a policy and none itself."""
 
@@ -79,7 +79,7 @@ def _policy_files(directory: Path) -> list[Path]:
     return sorted(
         entry
         for entry in directory.iterdir()
-        if entry.suffix in _SUFFIXES
+        if entry.suffix in SUFFIXES
         and not entry.name.startswith(".")
         and not entry.stem.endswith(TEST_ENDING)
         and not entry.is_dir()  # a dangling link is a problem, not a gap

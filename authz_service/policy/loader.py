@@ -79,7 +79,7 @@ def _documents(
     """Each file of *names* once, however it is spelled; what is wrong goes to *problems*."""
     for file in {os.path.realpath(name): name for name in names}.values():
         try:
-            yield read_document(str(file), _text(file, files), environment)
+            yield read_document(str(file), read_text(file, files), environment)
         except PolicyError as error:
             problems += error.problems
 
@@ -111,13 +111,14 @@ def _files(paths: Iterable[Path], files: FilesRead, problems: list[Problem]) -> 
         yield from entries
 
 
-def _text(file: Path, files: FilesRead) -> str:
+def read_text(file: Path, files: FilesRead | None = None) -> str:
+    """The content of *file*. Raises PolicyError where there is none that could be a policy's."""
     try:
-        octets = files.read(file)
+        octets = (files or FilesRead()).read(file)
     except OSError as error:
         raise PolicyError([_unreadable(file, error)]) from None
     if len(octets) > MAX_FILE_BYTES:
-        message = f"a policy file has at most {MAX_FILE_BYTES // 2**20} MiB"
+        message = f"a file has at most {MAX_FILE_BYTES // 2**20} MiB"
         raise PolicyError([Problem(Position(str(file)), message)])
     octets = octets.removeprefix(codecs.BOM_UTF8)
     try:

@@ -31,10 +31,17 @@ class Problem:
 
     def __str__(self) -> str:
         """One line, whatever the file holds: what cannot be printed is escaped."""
-        return "".join(
-            character if character.isprintable() else character.encode("unicode_escape").decode()
-            for character in f"{self.position}: {self.message}"
-        )
+        return printable(f"{self.position}: {self.message}")
+
+
+def printable(text: str) -> str:
+    """Escape in *text* what a terminal would not print but obey."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 class PolicyError(Exception):

@@ -225,6 +225,8 @@ Mode = Literal["enforce", "audit"]
 
 
 class _Mapping(BaseModel):
+    """A mapping of a file: no field but the named ones, each in its type, none left empty."""
+
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
     @field_validator("*", mode="before")
@@ -236,6 +238,10 @@ class _Mapping(BaseModel):
             message = "left empty: write a value, or remove it"
             raise ValueError(message)
         return value
+
+
+StrictMapping = _Mapping
+"""The same for other kinds of file."""
 
 
 class RefreshFields(_Mapping):

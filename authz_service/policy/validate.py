@@ -17,7 +17,7 @@ from authz_service.policy.problems import Problem
 from authz_service.policy.schema import PolicyFields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -57,9 +57,24 @@ def validate_document(document: Document) -> ValidatedDocument:
         return ValidatedDocument(PolicyFields.model_validate(document.value))
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
-        problems = tuple(_problem(document, error) for error in errors)
+        problems = problems_of(document, invalid, PolicyFields)
         remains = _validate_remains(document.value, errors)
         return ValidatedDocument(remains, problems, _has_every_issuer(document.value, remains))
+
+
+def problems_of(
+    document: Document,
+    invalid: ValidationError,
+    model: type[BaseModel],
+    place_of: Callable[[ValuePath], ValuePath] = lambda path: path,
+) -> tuple[Problem, ...]:
+    """What *invalid* says of *document*, which is no *model*, in words of ours.
+
+    *place_of* leads from a place in the model to the one in the file, where the two differ.
+    """
+    return tuple(
+        _problem(document, error, model, place_of) for error in invalid.errors(include_url=False)
+    )
 
 
 def _has_every_issuer(value: Value, remains: PolicyFields | None) -> bool:
@@ -109,17 +124,23 @@ def _take_out(value: Any, path: ValuePath) -> None:  # noqa: ANN401 - whatever t
     del value[path[-1]]
 
 
-def _problem(document: Document, error: ErrorDetails) -> Problem:
+def _problem(
+    document: Document,
+    error: ErrorDetails,
+    model: type[BaseModel],
+    place_of: Callable[[ValuePath], ValuePath],
+) -> Problem:
     at_key = error["type"] == "extra_forbidden" or "[key]" in error["loc"]
     path = tuple(step for step in error["loc"] if step != "[key]")
-    return Problem(document.position(path, key=at_key), _message(error, path))
+    return Problem(document.position(place_of(path), key=at_key), _message(error, path, model))
 
 
-def _message(error: ErrorDetails, path: tuple[int | str, ...]) -> str:
+def _message(error: ErrorDetails, path: ValuePath, model: type[BaseModel]) -> str:
     kind = error["type"]
-    name = next((step for step in reversed(path) if isinstance(step, str)), "policy") or '""'
+    whole = model.model_config.get("title") or "policy"
+    name = next((step for step in reversed(path) if isinstance(step, str)), whole) or '""'
     if kind == "extra_forbidden":
-        return f'unknown field "{name}"{_suggestion(name, path)}'
+        return f'unknown field "{name}"{_suggestion(name, path, model)}'
     if kind == "missing":
         return f'the field "{name}" is missing'
     if kind == "literal_error":
@@ -130,15 +151,14 @@ def _message(error: ErrorDetails, path: tuple[int | str, ...]) -> str:
     return f"{name}: {_EXPECTED.get(kind, error['msg'])}"
 
 
-def _suggestion(name: str, path: tuple[int | str, ...]) -> str:
+def _suggestion(name: str, path: ValuePath, model: type[BaseModel]) -> str:
     """The field that was probably meant, among those of the mapping that *path* leads to."""
-    fields = _fields_at(path[:-1])
+    fields = _fields_at(path[:-1], model)
     near = difflib.get_close_matches(name, fields, n=1)
     return f': did you mean "{near[0]}"?' if near else f": write one of {', '.join(sorted(fields))}"
 
 
-def _fields_at(path: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = PolicyFields
+def _fields_at(path: ValuePath, model: type[BaseModel]) -> list[str]:
     for step in path:
         if isinstance(step, str) and step in model.model_fields:
             model = _model_in(model.model_fields[step].annotation) or model

@@ -44,6 +44,7 @@ INWARD: Final = {
     "keys": {"core"},
     "telemetry": {"core"},
     "ext_authz": {"core", "_proto"},
+    "explain": {"core", "policy", "keys"},
 }
 ONLY_MADE_IN: Final = {
     "VerifiedPayload": "core/jws.py",

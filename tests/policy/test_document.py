@@ -244,7 +244,7 @@ def test_a_file_without_a_document_says_how_to_start(text: str) -> None:
 )
 def test_a_second_document_is_refused(text: str) -> None:
     line = text.splitlines().index("---", 1) + 1
-    assert problems(text) == [f"f:{line}:1: a policy file holds one document: remove ---"]
+    assert problems(text) == [f"f:{line}:1: a file holds one document: remove ---"]
 
 
 @pytest.mark.parametrize("text", ["---\na: 1\n", "a: 1\n...\n", "%YAML 1.2\n---\na: 1\n"])

@@ -129,7 +129,7 @@ def test_a_file_of_the_largest_size_is_read(folder: Folder) -> None:
 def test_a_larger_file_is_refused(folder: Folder) -> None:
     start = "version: 1\n#"
     assert folder.problems(start + "x" * (MAX_FILE_BYTES - len(start) + 1)) == [
-        "policy.yaml: a policy file has at most 4 MiB"
+        "policy.yaml: a file has at most 4 MiB"
     ]
 
 
@@ -286,6 +286,20 @@ def test_the_names_of_files_mean_nothing(folder: Folder, first: str, second: str
     assert resource_at(policy, "/orders/new") == "two"
     assert {issuer.name for issuer in policy.issuers} == {"auth.example.com", "b"}
     assert not policy.forward.keep_authorization
+
+
+@pytest.mark.parametrize("name", ["a_test.yaml", "a_test.yml", "a_test.json"])
+def test_files_of_tests_in_a_directory_are_no_part_of_the_policy(folder: Folder, name: str) -> None:
+    folder.write(public("a", "/a"), "a.yaml")
+    folder.write("tests: []\n", name)
+    assert resource_at(folder.load_all(), "/a") == "a"
+
+
+def test_a_policy_that_only_speaks_of_tests_is_part_of_the_directory(folder: Folder) -> None:
+    folder.write(public("a", "/a"), "test.yaml")
+    folder.write(public("b", "/b"), "a_test_b.yaml")
+    assert resource_at(folder.load_all(), "/a") == "a"
+    assert resource_at(folder.load_all(), "/b") == "b"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""One decision, step by step: what each of them found, and what the request would get."""

@@ -1,0 +1,1 @@
+"""Tests of a policy: read from files, run through the real decision, and what they reach."""
