@@ -30,11 +30,16 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """One line, whatever the file holds: what cannot be printed is escaped."""
-        return "".join(
-            character if character.isprintable() else character.encode("unicode_escape").decode()
-            for character in f"{self.position}: {self.message}"
-        )
+        """One line, whatever the file holds."""
+        return one_line(f"{self.position}: {self.message}")
+
+
+def one_line(text: str) -> str:
+    """*text* for a terminal or a log: what cannot be printed is escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 class PolicyError(Exception):
