@@ -10,6 +10,7 @@ import click
 
 _COMMANDS: Final = {
     "serve": "Run the service.",
+    "lint": "Say what is wrong and what is suspicious with a policy.",
     "demo": "Run everything on this machine and show what is decided.",
 }
 
