@@ -109,20 +109,24 @@ class _Tree:
 
 @dataclass(frozen=True, slots=True)
 class _Hosts:
-    """Every host pattern, its bit, the bits of those it covers, and where each is named first."""
+    """Every host pattern and where it is named first, in the order of the bits.
 
-    places: dict[HostPattern, Place] = field(default_factory=dict)
+    *below* has the bits of the hosts that a pattern covers and that are more specific.
+    """
+
+    places: list[tuple[HostPattern, Place]]
     below: dict[HostPattern, int] = field(default_factory=lambda: defaultdict(int))
     tree: _Tree = field(default_factory=_Tree)
 
     @classmethod
     def of(cls, loaded: LoadedPolicy) -> _Hosts:
         """Look at every resource of the policy."""
-        hosts = cls()
+        places: dict[HostPattern, Place] = {}
         for place, resource in resources(loaded):
             for number, host in enumerate(resource.hosts):
-                hosts.places.setdefault(host, place / "hosts" / number)
-        bits = {host: 1 << number for number, host in enumerate(hosts.places)}
+                places.setdefault(host, place / "hosts" / number)
+        hosts = cls(list(places.items()))
+        bits = {host: 1 << number for number, host in enumerate(places)}
         for host, bit in bits.items():
             for wider in _wider(host):
                 hosts.below[wider] |= bit
@@ -134,10 +138,9 @@ class _Hosts:
 
     def named(self, bits: int) -> Iterator[tuple[HostPattern, Place]]:
         """The hosts of *bits*, and where each is named first."""
-        every = tuple(self.places.items())
         while bits:
             lowest = bits & -bits
-            yield every[lowest.bit_length() - 1]
+            yield self.places[lowest.bit_length() - 1]
             bits ^= lowest
 
 
