@@ -37,7 +37,7 @@ def _summary(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.severity for finding in findings)
     errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
     if errors:
-        return f"{_counted(errors, 'error')}; warnings are looked for where there are none"
+        return f"{_counted(errors, 'error')}; warnings are told once there are no errors"
     return f"no errors, {_counted(warnings, 'warning')}"
 
 
