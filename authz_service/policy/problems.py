@@ -30,12 +30,14 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """One line, whatever the file holds."""
-        return one_line(f"{self.position}: {self.message}")
+        """One line, whatever the file holds: what cannot be printed is escaped."""
+        return printable(f"{self.position}: {self.message}")
 
 
-def one_line(text: str) -> str:
-    """*text* for a terminal or a log: what cannot be printed is escaped."""
+def printable(text: str) -> str:
+    """Escape in *text* what a terminal would not print but obey."""
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from authz_service.policy.lint.finding import Finding, Severity
-from authz_service.policy.problems import one_line
+from authz_service.policy.problems import printable
 
 Report = Callable[[Sequence[Finding]], str]
 
@@ -30,7 +30,7 @@ def _text(finding: Finding) -> str:
     kind = click.style(
         f"{finding.severity}[{finding.code}]", fg=_COLOURS[finding.severity], bold=True
     )
-    return f"{one_line(str(finding.position))}: {kind}: {one_line(finding.message)}"
+    return f"{printable(str(finding.position))}: {kind}: {printable(finding.message)}"
 
 
 def _summary(findings: Sequence[Finding]) -> str:
@@ -78,8 +78,8 @@ def _annotation(finding: Finding) -> str:
 
 def _escaped(text: str) -> str:
     """*text* after the `::` of a workflow command, where `%` starts an escape."""
-    printable = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return one_line(printable)
+    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(escaped)
 
 
 def _property(text: str) -> str:
