@@ -11,6 +11,7 @@ import click
 
 _COMMANDS: Final = {
     "serve": "Run the service.",
+    "lint": "Say what is wrong and what is suspicious with a policy.",
     "test": "Run the tests of a policy.",
     "explain": "Show every step of one decision.",
     "demo": "Run everything on this machine and show what is decided.",

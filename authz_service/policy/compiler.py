@@ -26,8 +26,9 @@ from authz_service.core.refresh import RefreshSettings
 from authz_service.core.routes import RouteIndex
 from authz_service.core.templates import Template
 from authz_service.core.urls import split_url, url_fault
+from authz_service.policy.place import Place as _Place
 from authz_service.policy.presets import PRESETS
-from authz_service.policy.problems import PolicyError, Position, Problem
+from authz_service.policy.problems import PolicyError, Problem
 from authz_service.policy.schema import is_name
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from authz_service.core.hosts import HostPattern
     from authz_service.core.jwks import KeySet
     from authz_service.core.routes import PathPattern
-    from authz_service.policy.document import Document, ValuePath
+    from authz_service.policy.document import Document
+    from authz_service.policy.problems import Position
     from authz_service.policy.schema import (
         ForwardFields,
         IssuerFields,
@@ -72,21 +74,6 @@ def compile_policy(
     Raises PolicyError with every problem of every source.
     """
     return _Compiler(read_beside, whole).compile(tuple(sources))
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A value in a document; `/` goes further in."""
-
-    document: Document
-    path: ValuePath = ()
-
-    def __truediv__(self, step: str | int) -> _Place:
-        return _Place(self.document, (*self.path, step))
-
-    @property
-    def position(self) -> Position:
-        return self.document.position(self.path)
 
 
 @dataclass(frozen=True, slots=True)
