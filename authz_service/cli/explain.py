@@ -196,7 +196,7 @@ def _print(explanation: Explanation, *, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(explanation))
         return
-    encoding = sys.stdout.encoding or "ascii"
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"  # there may be no stdout at all
     signs = SIGNS if _can_print(SIGNS.all, encoding) else ASCII_SIGNS
     for line in render(explanation, width=_width(), signs=signs):
         text = line.text.encode(encoding, "backslashreplace").decode(encoding)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_TOKEN_FILE_BYTES: Final = 64 * 1024
 """Four times what the service takes: a larger file is no token, whatever it is."""
+_STDIN: Final = "standard input"
 _MAX_KEY_FILE_BYTES: Final = 1024 * 1024  # as of a key set that is fetched
 
 
@@ -108,7 +109,9 @@ def token_from_stdin(
             "write - and give the token on standard input, or use --token-file: an argument is"
             " seen in the list of processes and kept in the shell's history"
         )
-    return _token(sys.stdin.buffer, "standard input")
+    if sys.stdin is None:  # closed by whoever started this
+        raise FileError(_STDIN, "closed")
+    return _token(sys.stdin.buffer, _STDIN)
 
 
 def token_from_file(

@@ -111,7 +111,7 @@ def _decision(explanation: Explanation, width: int) -> Iterator[Line]:
     yield from paragraph(explanation.needed, width, first=_INDENT)
     others = [step.name for step in explanation.steps if step.passed is False and not step.decided]
     if others:
-        alone = f"That alone would not do: {listed(others)} failed as well."
+        alone = f"That alone would not do: {listed(dict.fromkeys(others))} failed as well."
         yield from paragraph(alone, width, first=_INDENT)
     if explanation.requirement is not None:
         yield from paragraph(f"The route asks for: {explanation.requirement}", width, first=_INDENT)

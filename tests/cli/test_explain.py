@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -557,6 +558,16 @@ def test_a_file_that_is_no_key_set_is_bad_usage(desk: Desk, content: bytes) -> N
     run = desk.explain("--jwks", "broken.json", "GET", URL)
     run.assert_refused("broken.json: ")
     assert len(run.errors.splitlines()) == 1
+
+
+def test_a_standard_input_that_is_closed_is_bad_usage(desk: Desk) -> None:
+    command = f"exec {sys.executable} -m authz_service explain --policy policy.yaml --token - GET"
+    closed = subprocess.run(
+        ["/bin/sh", "-c", f"{command} {URL} <&-"],
+        cwd=desk.path, env=environment(), capture_output=True, text=True, timeout=PATIENCE,
+        check=False,
+    )  # fmt: skip
+    Run(closed.returncode, closed.stdout, closed.stderr).assert_refused("standard input: closed")
 
 
 # Bad usage

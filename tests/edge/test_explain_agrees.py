@@ -204,8 +204,15 @@ def _explained(request: HttpRequest, policy: Policy) -> str:
         keys = KeysUsed(issuer.name, KeyOrigin.FILE, "jwks", published().get(issuer.name))
     explanation = explain(request, policy=policy, now=NOW, keys=keys)
     _assert_the_steps_fit(explanation.reason, json.loads(to_json(explanation))["steps"])
+    written = to_json(explanation)
     for width in (40, 80):
-        assert all(line.text.isprintable() for line in render(explanation, width=width))
+        lines = [line.text for line in render(explanation, width=width)]
+        assert all(line.isprintable() for line in lines)
+        written += "\n".join(lines)
+    for credentials in request.header_values("authorization"):
+        token = credentials.removeprefix("Bearer ")
+        for secret in (token, token.rpartition(".")[2]):
+            assert len(secret) < 20 or secret not in written
     return to_json(explanation)
 
 
