@@ -20,21 +20,19 @@ _SHELLS: Final[dict[str, type[ShellComplete]]] = {
 
 @click.command("completion", epilog=examples(
     'eval "$(authz-service completion bash)"',
-    "authz-service completion zsh",
+    'eval "$(authz-service completion zsh)"',
     "authz-service completion fish > ~/.config/fish/completions/authz-service.fish",
 ))  # fmt: skip
 @click.argument("shell", type=click.Choice([*_SHELLS]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
-    r"""Print the script that completes commands, options and paths in SHELL.
+    """Print the script that completes commands, options and paths in SHELL.
 
-    \b
-    For good:
-      bash (4.4 or newer)  in ~/.bashrc: eval "$(authz-service completion bash)"
-      zsh                  in ~/.zshrc, after compinit:
-                           eval "$(authz-service completion zsh)"
-      fish                 once: authz-service completion fish
-                                 > ~/.config/fish/completions/authz-service.fish
+    bash 4.4 or newer: put the first example into ~/.bashrc.
+
+    zsh: put the second one into ~/.zshrc, after compinit.
+
+    fish: run the third one once.
     """
     script = _SHELLS[shell](context.find_root().command, {}, _PROGRAM, _VARIABLE)
     # Not bash's own, which runs the bash of this machine to see how old it is.

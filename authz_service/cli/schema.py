@@ -25,11 +25,10 @@ _KINDS: Final[Mapping[str, Callable[[], JsonSchema]]] = MappingProxyType({"polic
 ))  # fmt: skip
 @click.argument("kind", type=click.Choice([*_KINDS]), default="policy")
 def command(kind: str) -> None:
-    r"""Print the JSON Schema of a kind of file: of the policy, unless KIND says otherwise.
+    """Print the JSON Schema of a kind of file: of the policy, unless KIND says otherwise.
 
     An editor with YAML support then completes and checks the files whose first line names it:
 
-    \b
-      # yaml-language-server: $schema=policy.schema.json
+    # yaml-language-server: $schema=policy.schema.json
     """
     click.echo(json.dumps(_KINDS[kind](), indent=2))

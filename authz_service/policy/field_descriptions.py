@@ -120,7 +120,7 @@ FIELDS: Final[Mapping[type[BaseModel], Mapping[str, str]]] = MappingProxyType({
         ),
         "methods": (
             "What each method needs, by its name in upper case; * is every method that is not"
-            " named, GET also HEAD. Default: there is none, what is not named is denied."
+            " named; GET is HEAD too, and what is left is denied."
         ),
         "mode": (
             "Whether refusals are enforced here, or with audit only reported. Default: the"

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from authz_service.core.algorithms import ALGORITHMS
-from authz_service.core.templates import Template
 from authz_service.policy import schema
 from authz_service.policy.presets import PRESETS
 
@@ -67,9 +66,9 @@ _DURATION_ADVICE: Final = "write a number and a unit: 500ms, 10s, 5m, 24h, 1d"
 _HEADER_NAME: Final = Text(
     _RESERVED + _HEADER, "write a header's name in lower case that has no meaning of its own"
 )
-_TEMPLATE: Final = Text(
-    rf"(?:[^{{}}]|{_VARIABLE})+", "write a string; a brace must be part of a variable such as {id}"
-)
+_TEMPLATE: Final = rf"(?:[^{{}}]|{_VARIABLE})"
+_TEMPLATE_ADVICE: Final = "write a string; a brace must be part of a variable such as {id}"
+_EXPECTED_TEXT: Final = Text(rf"{_TEMPLATE}*", _TEMPLATE_ADVICE)
 _CLAIM: Final = Text(
     rf"[^/]{_ANYTHING}*|/(?:[^~]|~[01])*", "write a claim's name, or a JSON Pointer to it"
 )
@@ -90,7 +89,7 @@ TEXTS: Final[tuple[tuple[object, Text], ...]] = (
     (schema.PositiveDuration, Text(
         rf"(?=[0.]*[1-9]){_DURATION}", f"{_DURATION_ADVICE}, above zero"
     )),
-    (schema.TextTemplate, _TEMPLATE),
+    (schema.TextTemplate, Text(rf"{_TEMPLATE}+", _TEMPLATE_ADVICE)),
     (schema.Path, Text(
         rf"/|(?=/)(?:/(?:\*|{_VARIABLE}|{_LITERAL}))*(?:/(?:{_REST}))?",
         "write a path such as /products, /products/{id} or /files/**",
@@ -107,10 +106,9 @@ VALUES: Final[tuple[tuple[object, JsonSchema], ...]] = (
     (schema.Version, {"const": 1}),
     (schema.Algorithm, one_of(ALGORITHMS)),
     (schema.PresetName, one_of(PRESETS)),
-    (schema.ExpectedClaim, {"anyOf": [_TEMPLATE.value(), {"type": ["number", "boolean"]}]}),
+    (schema.ExpectedClaim, {"anyOf": [_EXPECTED_TEXT.value(), {"type": ["number", "boolean"]}]}),
     (str, {"type": "string"}),
     (bool, {"type": "boolean"}),
-    (Template, _TEMPLATE.value()),
 )
 """The other types that are no mappings and no lists."""
 
