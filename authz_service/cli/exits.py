@@ -23,9 +23,15 @@ NOT_READ: Final = 141
 
 
 def refuse(*lines: str) -> NoReturn:
-    """Say what is wrong on standard error, one mistake a line, and end with `BAD_INPUT`."""
-    for line in lines:
-        click.echo(line, err=True)
+    """Say what is wrong on standard error, one mistake a line, and end with `BAD_INPUT`.
+
+    That nobody reads it makes it no less wrong.
+    """
+    try:
+        for line in lines:
+            click.echo(line, err=True)
+    except BrokenPipeError:
+        _drop_what_is_left()
     sys.exit(BAD_INPUT)
 
 

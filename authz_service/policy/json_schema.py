@@ -86,7 +86,7 @@ def _field(model: type[BaseModel], name: str, annotation: object) -> JsonSchema:
     if name in _WITH_NULL:
         kind = {"anyOf": [kind, {"type": "null"}]}
     if "$ref" in kind:  # in draft-07, nothing beside it counts
-        kind = {"allOf": [kind]}
+        kind = {"type": "object", "allOf": [kind]}
     described = {"description": FIELDS[model][name], **kind}
     default = _default(model, name)
     if default is not None:

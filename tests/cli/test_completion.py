@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
@@ -55,8 +56,10 @@ def completed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What bash was told for each line of `COMPLETIONS`, under `_REGISTERED` what it registered."""
     directory: Path = tmp_path_factory.mktemp("bin")
     install_script(directory)
+    bash = shutil.which("bash")
+    assert bash
     result = subprocess.run(
-        ["/bin/bash", "--norc", "--noprofile", "-c", COMPLETIONS],
+        [bash, "--norc", "--noprofile", "-c", COMPLETIONS],
         env=environment({"PATH": f"{directory}:/usr/bin:/bin"}),
         capture_output=True,
         text=True,

@@ -64,7 +64,7 @@ def test_a_reader_of_errors_that_has_left_changes_no_refusal() -> None:
         )
     finally:
         os.close(writable)
-    assert (result.returncode, result.stdout) == (NOT_READ, b"")
+    assert (result.returncode, result.stdout) == (BAD_INPUT, b"")
 
 
 def test_ctrl_c_ends_a_command_silently() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from authz_service.core.forward import ForwardRules
-from authz_service.policy import PolicyError
+from authz_service.policy import PolicyError, json_schema
 from authz_service.policy.document import read_document
 from authz_service.policy.field_descriptions import FIELDS, MAPPINGS
 from authz_service.policy.json_schema import policy_schema, written_fields
@@ -445,3 +445,8 @@ def _has(holder: object, step: str | int) -> bool:
     if isinstance(holder, dict):
         return step in holder
     return isinstance(holder, list) and isinstance(step, int) and step < len(holder)
+
+
+def test_a_type_that_nothing_is_known_of_leaves_no_hole_in_the_schema() -> None:
+    with pytest.raises(LookupError, match="bytes"):
+        json_schema._schema(bytes)
