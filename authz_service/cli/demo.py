@@ -7,10 +7,12 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from authz_service.cli.examples import examples
+from authz_service.cli.exits import FAILED, INTERRUPTED, refuse
 from authz_service.demo import tokens
 from authz_service.demo.envoy import DEMO_EXTRA, EnvoyError
 from authz_service.demo.service import ServiceStartError
@@ -22,21 +24,21 @@ try:
     from rich.table import Table
     from rich.text import Text
 except ImportError:
-    click.echo(f"the demo needs {DEMO_EXTRA}", err=True)
-    sys.exit(2)
+    refuse(f"the demo needs {DEMO_EXTRA}")
 
 if TYPE_CHECKING:
     from authz_service.demo.tour import Outcome
     from authz_service.demo.world import World
 
-_FAILED: Final = 1
-_CANNOT_RUN: Final = 2
-_INTERRUPTED: Final = 130
 _WIDTH: Final = 150  # where there is no terminal to ask
 _WIDE: Final = 120  # from here on, five columns can be read
 
 
-@click.command("demo")
+@click.command("demo", epilog=examples(
+    "authz-service demo",
+    "authz-service demo --once",
+    "authz-service demo --port 8080",
+))  # fmt: skip
 @click.option("--once", is_flag=True, help="End after the tour: status 0 if all went as it should.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, envvar="AUTHZ_DEMO_PORT", show_envvar=True,
@@ -51,17 +53,12 @@ def command(*, once: bool, port: int) -> None:
     try:
         passed = asyncio.run(_demonstrate(once=once, port=port))
     except (EnvoyError, ServiceStartError) as error:
-        _cannot_run(str(error))
+        refuse(str(error))
     except OSError as error:
-        _cannot_run(f"the demo cannot run here: {error.strerror or error}")
+        refuse(f"the demo cannot run here: {error.strerror or error}")
     except asyncio.CancelledError:
-        sys.exit(_INTERRUPTED)
-    sys.exit(0 if passed else _FAILED)
-
-
-def _cannot_run(message: str) -> NoReturn:
-    click.echo(message, err=True)
-    sys.exit(_CANNOT_RUN)
+        sys.exit(INTERRUPTED)
+    sys.exit(0 if passed else FAILED)
 
 
 async def _demonstrate(*, once: bool, port: int) -> bool:

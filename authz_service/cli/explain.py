@@ -7,11 +7,13 @@ import os
 import shutil
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from authz_service.cli import explain_arguments as arguments
+from authz_service.cli.examples import examples
+from authz_service.cli.exits import FAILED, refuse
 from authz_service.explain.document import to_json
 from authz_service.explain.explanation import explain
 from authz_service.explain.judged import KeyOrigin, KeysUsed, issuer_whose_keys_are_needed
@@ -33,10 +35,6 @@ if TYPE_CHECKING:
     from authz_service.explain.question import Header, Url
     from authz_service.policy.loader import LoadedPolicy
 
-_ALLOWED: Final = 0
-_DENIED: Final = 1
-_BAD_USAGE: Final = 2
-
 _WIDTHS: Final = (40, 120)  # columns
 
 _STYLES: Final[Mapping[Tone, Callable[[str], str]]] = {
@@ -49,7 +47,15 @@ _STYLES: Final[Mapping[Tone, Callable[[str], str]]] = {
 }
 
 
-@click.command("explain", context_settings={"allow_extra_args": True})
+@click.command(
+    "explain",
+    context_settings={"allow_extra_args": True},
+    epilog=examples(
+        "authz-service explain --policy policy.yaml GET https://shop.example.com/healthz",
+        "authz-service explain --policy policy.yaml --token-file token.txt GET https://shop.example.com/products",
+        "authz-service explain --policy policy.yaml --skip-signature --token-file token.txt GET /me",
+    ),
+)
 @click.option(
     "--policy", multiple=True, required=True, envvar="AUTHZ_POLICY", metavar="PATH",
     show_envvar=True, type=click.Path(), callback=arguments.paths,
@@ -104,9 +110,6 @@ def command(  # noqa: PLR0913 - one for each option
     Keys are fetched from the issuer that the token names, unless --jwks or --skip-signature is
     given. The token itself never leaves this machine. The status is 0 where the request would
     pass, 1 where it would be refused.
-
-    Example: authz-service explain --policy policy.yaml --token-file token.txt GET
-    https://shop.example.com/products
     """
     _refuse_contradictions(context, key_file, skip_signature=skip_signature)
     token = _one_token(token_file, token_stdin, headers)
@@ -115,7 +118,7 @@ def command(  # noqa: PLR0913 - one for each option
     request = request_for(method, authority, url.target, headers, token)
     explanation = _explain(request, loaded, now, key_file, skip_signature=skip_signature)
     _print(explanation, as_json=as_json)
-    sys.exit(_ALLOWED if explanation.passes else _DENIED)
+    sys.exit(0 if explanation.passes else FAILED)
 
 
 def _refuse_contradictions(
@@ -150,13 +153,7 @@ def _load(paths: tuple[Path, ...]) -> LoadedPolicy:
     try:
         return load(paths, environment=os.environ)
     except PolicyError as error:
-        _refuse(*(str(problem) for problem in error.problems))
-
-
-def _refuse(*lines: str) -> NoReturn:
-    for line in lines:
-        click.echo(line, err=True)
-    sys.exit(_BAD_USAGE)
+        refuse(*(str(problem) for problem in error.problems))
 
 
 def _explain(

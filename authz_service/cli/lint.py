@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
+from authz_service.cli.examples import examples
+from authz_service.cli.exits import FAILED
 from authz_service.policy import PolicyError
 from authz_service.policy.lint import RULES, Finding, Severity, lint, mistakes
 from authz_service.policy.lint.report import FORMATS
@@ -16,8 +18,6 @@ from authz_service.policy.loader import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_CHECK_FAILED: Final = 1
 
 
 def _codes(
@@ -29,7 +29,14 @@ def _codes(
     return frozenset(value)
 
 
-@click.command("lint")
+@click.command(
+    "lint",
+    epilog=examples(
+        "authz-service lint policy.yaml",
+        "authz-service lint --strict --format github policies/",
+        "authz-service lint --ignore audit policy.yaml",
+    ),
+)
 @click.argument(
     "paths", nargs=-1, required=True, metavar="PATH...",
     type=click.Path(exists=True, readable=False, path_type=Path),
@@ -48,14 +55,12 @@ def command(paths: tuple[Path, ...], form: str, *, strict: bool, ignore: frozens
 
     What is suspicious is looked for where nothing is wrong. Exit status 1 on errors, with --strict
     also on warnings.
-
-    Example: authz-service lint --strict policy.yaml
     """
     findings = _findings(paths, ignore)
     click.echo(FORMATS[form](findings), nl=False)
     failing = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     if any(finding.severity in failing for finding in findings):
-        sys.exit(_CHECK_FAILED)
+        sys.exit(FAILED)
 
 
 def _findings(paths: Iterable[Path], ignore: frozenset[str]) -> tuple[Finding, ...]:

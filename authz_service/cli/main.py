@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import signal
-from typing import Final
+from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
+
+from authz_service.cli.examples import examples
+from authz_service.cli.exits import quiet_endings
 
 _COMMANDS: Final = {
     "serve": "Run the service.",
     "lint": "Say what is wrong and what is suspicious with a policy.",
     "test": "Run the tests of a policy.",
     "explain": "Show every step of one decision.",
+    "schema": "Print the JSON Schema of the policy file, for editors.",
+    "completion": "Print what completes commands and options in a shell.",
     "demo": "Run everything on this machine and show what is decided.",
 }
 
@@ -25,8 +32,21 @@ _DEAF_TO_HANGUP: Final = frozenset({"serve"})
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
+class _HelpFormatter(click.HelpFormatter):
+    """Help with headings that stand out; click takes the style away where it is no terminal."""
+
+    def write_heading(self, heading: str) -> None:
+        self.write(f"{'':>{self.current_indent}}{click.style(f'{heading}:', bold=True)}\n")
+
+
+class _Context(click.Context):
+    formatter_class = _HelpFormatter
+
+
 class _LazyGroup(click.Group):
     """Finds each command in the module of its name."""
+
+    context_class = _Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -38,14 +58,57 @@ class _LazyGroup(click.Group):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         module = importlib.import_module(f"authz_service.cli.{cmd_name}")
         command: click.Command = module.command
+        command.context_class = _Context
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {name!r}.{_suggestion(name)}")
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        options = click.Command.shell_complete(self, ctx, incomplete)  # imports no command
+        return [
+            *(
+                CompletionItem(name, help=text)
+                for name, text in _COMMANDS.items()
+                if name.startswith(incomplete)
+            ),
+            *options,
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
+    def make_context(self, info_name: str | None, args: list[str], **extra: Any) -> click.Context:  # type: ignore[override]  # noqa: ANN401
+        if os.environ.get("NO_COLOR"):  # no-color.org
+            extra["color"] = False
+        with quiet_endings():
+            return super().make_context(info_name, args, **extra)
 
-@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+    def invoke(self, ctx: click.Context) -> object:
+        with quiet_endings():
+            return super().invoke(ctx)
+
+
+def _suggestion(name: str) -> str:
+    near = difflib.get_close_matches(name, _COMMANDS, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+@click.command(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "authz-service demo",
+        "authz-service serve --policy policy.yaml",
+        "authz-service serve --help",
+    ),
+)
 @click.version_option(package_name="authz-service")
 def main() -> None:
     """External authorization for Envoy, by OAuth 2 access tokens."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
+from authz_service.cli.examples import examples
+from authz_service.cli.exits import refuse
 from authz_service.policy import PolicyError
 from authz_service.server.listen import ListenError, TcpAddress, UnixAddress, parse_address
 from authz_service.server.service import ServeSettings, serve
@@ -17,7 +18,6 @@ from authz_service.telemetry import logs
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-_BAD_CONFIGURATION = 2
 _ADMIN_FORMS = "write HOST:PORT, [::]:PORT or off"
 
 
@@ -52,7 +52,11 @@ def _paths(
     return tuple(Path(path) for path in value)
 
 
-@click.command("serve")
+@click.command("serve", epilog=examples(
+    "authz-service serve --policy policy.yaml",
+    "authz-service serve --policy policy.d/ --listen unix:/run/authz.sock --log-format console",
+    "AUTHZ_POLICY=policy.yaml authz-service serve --admin off",
+))  # fmt: skip
 @click.option(
     "--policy", multiple=True, required=True, envvar="AUTHZ_POLICY", metavar="PATH",
     show_envvar=True, type=click.Path(), callback=_paths,
@@ -86,16 +90,14 @@ def command(
     """Run the service until SIGTERM or SIGINT.
 
     When the policy changes on disk, or at SIGHUP, it is loaded anew.
-
-    Example: authz-service serve --policy policy.yaml
     """
     logs.configure(log_format=log_format, level=log_level)
     try:
         _run(serve(ServeSettings(policy, listen, admin)))
     except PolicyError as error:
-        _refuse(*(str(problem) for problem in error.problems))
+        refuse(*(str(problem) for problem in error.problems))
     except ListenError as error:
-        _refuse(f"authz-service: {error}")
+        refuse(f"authz-service: {error}")
     finally:
         logs.finish()
 
@@ -108,9 +110,3 @@ def _run(service: Coroutine[None, None, None]) -> None:
         asyncio.run(service)
     else:
         uvloop.run(service)
-
-
-def _refuse(*lines: str) -> NoReturn:
-    for line in lines:
-        click.echo(line, err=True)
-    sys.exit(_BAD_CONFIGURATION)

@@ -6,11 +6,13 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from authz_service.cli.case_report import Report, Verbosity
+from authz_service.cli.examples import examples
+from authz_service.cli.exits import FAILED, refuse
 from authz_service.policy import PolicyError, load_policy
 from authz_service.policy.testing.cases import cases_of, read_case_file
 from authz_service.policy.testing.find import NoTestsError, find, policy_paths
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from authz_service.policy import Problem
     from authz_service.policy.testing.cases import Case, CaseFile
 
-_FAILED: Final = 1
-_BAD_USAGE: Final = 2
-
 EXAMPLE: Final = """\
 tests:
   - request: GET https://shop.example.com/products
@@ -35,7 +34,14 @@ tests:
 """
 
 
-@click.command("test")
+@click.command(
+    "test",
+    epilog=examples(
+        "authz-service test policy.yaml",
+        "authz-service test --min-coverage 100 policies/",
+        "authz-service test -v -k admin shop_test.yaml",
+    ),
+)
 @click.argument(
     "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
 )
@@ -63,8 +69,6 @@ def command(  # noqa: PLR0913 - one for each option
 
     PATH is a file of tests, a policy (X_test.yaml tests X.yaml), or a directory, in which every
     *_test.yaml, *_test.yml and *_test.json counts, at any depth.
-
-    Example: authz-service test policy.yaml
     """
     started = time.perf_counter()
     if verbose and quiet:
@@ -73,13 +77,13 @@ def command(  # noqa: PLR0913 - one for each option
     try:
         subjects = _run(_read(paths, policy), text, report)
     except PolicyError as error:
-        _refuse(*(str(problem) for problem in error.problems))
+        refuse(*(str(problem) for problem in error.problems))
     except NoTestsError as error:
-        _refuse(
+        refuse(
             f"{error}: no tests here; to begin, write to policy_test.yaml:", "", EXAMPLE.rstrip()
         )
     if not report.outcomes:
-        _refuse(f"no case has {text!r} in its name")
+        refuse(f"no case has {text!r} in its name")
     report.failures()
     routes = [route for subject in subjects for route in subject.reach.routes()]
     report.coverage(routes)
@@ -87,13 +91,7 @@ def command(  # noqa: PLR0913 - one for each option
     if not enough:
         report.too_little(routes, min_coverage or 0)
     report.summary(time.perf_counter() - started)
-    sys.exit(0 if enough and not report.failed else _FAILED)
-
-
-def _refuse(*lines: str) -> NoReturn:
-    for line in lines:
-        click.echo(line, err=True)
-    sys.exit(_BAD_USAGE)
+    sys.exit(0 if enough and not report.failed else FAILED)
 
 
 def _read(

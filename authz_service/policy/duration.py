@@ -23,3 +23,19 @@ def parse_duration(text: str) -> float:
         return float(match["number"]) * _SECONDS[match["unit"]]
     message = "write a number and a unit: 500ms, 10s, 5m, 24h, 1d"
     raise ValueError(message)
+
+
+def spell_duration(seconds: float) -> str:
+    """Write *seconds* as a policy has them, in the largest unit that makes a whole number of them.
+
+    Raises ValueError for what is no whole number of milliseconds.
+    """
+    milliseconds = round(seconds * 1000)
+    if milliseconds / 1000 != seconds:
+        message = "not a whole number of milliseconds"
+        raise ValueError(message)
+    lengths = {unit: round(length * 1000) for unit, length in _SECONDS.items()}
+    length, unit = max(
+        (length, unit) for unit, length in lengths.items() if milliseconds % length == 0
+    )
+    return f"{milliseconds // length}{unit}"

@@ -41,12 +41,12 @@ _HEADER_NAME: Final = re.compile(r"[a-z0-9!#$%&'+.^_`|~-]+", re.ASCII)
 _NAME: Final = re.compile(r"[ -~]{1,200}", re.ASCII)
 
 # Fields that routing, framing or Envoy itself live by: a claim must not end up in one.
-_RESERVED_HEADERS: Final = frozenset({
+RESERVED_HEADERS: Final = frozenset({
     "authorization", "connection", "content-length", "content-type", "cookie", "expect", "host",
     "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding",
     "upgrade", "x-request-id",
 })  # fmt: skip
-_RESERVED_BEGINNINGS: Final = ("x-envoy-", "x-forwarded-")
+RESERVED_BEGINNINGS: Final = ("x-envoy-", "x-forwarded-")
 
 
 def _scope(text: str) -> str:
@@ -73,7 +73,7 @@ def _header_name(text: str) -> str:
     if not _HEADER_NAME.fullmatch(text):
         message = "not the name of an HTTP header (RFC 9110, section 5.1)"
         raise ValueError(message)
-    if text in _RESERVED_HEADERS or text.startswith(_RESERVED_BEGINNINGS):
+    if text in RESERVED_HEADERS or text.startswith(RESERVED_BEGINNINGS):
         message = "this header has a meaning of its own: choose another name"
         raise ValueError(message)
     return text
@@ -89,7 +89,7 @@ def _strip_pattern(text: str) -> str:
         raise ValueError(message)
     _header_name(name)
     if text != name and any(
-        reserved.startswith(name) for reserved in (*_RESERVED_HEADERS, *_RESERVED_BEGINNINGS)
+        reserved.startswith(name) for reserved in (*RESERVED_HEADERS, *RESERVED_BEGINNINGS)
     ):
         message = "this would remove headers that have a meaning of their own"
         raise ValueError(message)
@@ -210,6 +210,8 @@ Method = Annotated[str, AfterValidator(_method)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 StripPattern = Annotated[str, AfterValidator(_strip_pattern)]
 Algorithm = Annotated[str, AfterValidator(_algorithm)]
+PresetName = Annotated[str, AfterValidator(_preset)]
+Version = Annotated[int, BeforeValidator(_version)]
 NonEmpty = Annotated[str, Field(min_length=1)]
 Duration = Annotated[float, BeforeValidator(_parsed_duration)]
 PositiveDuration = Annotated[Duration, Field(gt=0)]
@@ -267,7 +269,7 @@ class IssuerFields(_Mapping):
 
     issuer: Annotated[list[Identifier], BeforeValidator(_as_list), Field(min_length=1)]
     name: Name | None = None
-    preset: Annotated[str, AfterValidator(_preset)] = "rfc9068"
+    preset: PresetName = "rfc9068"
     jwks_uri: str | None = None
     jwks_file: NonEmpty | None = None
     algorithms: Annotated[list[Algorithm], Field(min_length=1)] | None = None
@@ -343,7 +345,7 @@ class ForwardFields(_Mapping):
 class PolicyFields(_Mapping):
     """A whole policy file."""
 
-    version: Annotated[int, BeforeValidator(_version)]
+    version: Version
     issuers: list[IssuerFields] = []
     resources: list[ResourceFields] = []
     forward: ForwardFields | None = None

@@ -36,7 +36,7 @@ def configure(*, log_format: str, level: str) -> None:
     """Send all events of *level* and above to standard output, in *log_format*."""
     renderer: list[Processor] = [structlog.processors.JSONRenderer()]
     if log_format == "console":
-        renderer = [_escape, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        renderer = [_escape, structlog.dev.ConsoleRenderer(colors=_takes_colours())]
     # aiohttp logs what clients of the admin port send amiss, with tracebacks and their bytes.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     structlog.configure(
@@ -49,6 +49,11 @@ def configure(*, log_format: str, level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(_Output()),
         cache_logger_on_first_use=True,
     )
+
+
+def _takes_colours() -> bool:
+    """Whether standard output is a terminal of somebody who wants colours (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 class _Output(io.StringIO):

@@ -24,7 +24,7 @@ EACH_WAY: Final = pytest.mark.parametrize(
 )
 
 
-def _modules_after(code: str) -> set[str]:
+def modules_after(code: str) -> set[str]:
     result = subprocess.run(
         [sys.executable, "-c", f"{code}\n{_REPORT}"],
         env=environment(),
@@ -47,7 +47,7 @@ def _loaded(modules: set[str], *names: str) -> set[str]:
 
 @EACH_WAY
 def test_serve_loads_nothing_of_the_demo_nor_of_the_tests(code: str) -> None:
-    modules = _modules_after(code)
+    modules = modules_after(code)
     assert _loaded(modules, "authz_service.server.service")
     unwanted = (
         "authz_service.demo", "authz_service.cli.demo", "authz_service.policy.lint", "envoy",
@@ -60,9 +60,9 @@ def test_serve_loads_nothing_of_the_demo_nor_of_the_tests(code: str) -> None:
 def test_serve_works_without_what_only_the_demo_needs(code: str) -> None:
     """A distribution that is None in `sys.modules` is as good as not installed."""
     absent = "import sys; sys.modules.update(dict.fromkeys(['rich', 'envoy']))"
-    assert _loaded(_modules_after(f"{absent}\n{code}"), "authz_service.server.service")
+    assert _loaded(modules_after(f"{absent}\n{code}"), "authz_service.server.service")
 
 
 def test_the_group_loads_no_command_before_it_is_asked_for() -> None:
-    modules = _modules_after("import authz_service.cli.main")
+    modules = modules_after("import authz_service.cli.main")
     assert not _loaded(modules, "grpc", "aiohttp", "pydantic", "structlog", "google", "uvloop")

@@ -185,9 +185,3 @@ def test_bad_usage_says_what_to_write(
     result = _lint(*arguments, cwd=tmp_path)
     assert (result.returncode, result.stdout) == (BAD_USAGE, "")
     assert message in result.stderr.splitlines()[-1]
-
-
-def test_help_has_an_example(tmp_path: Path) -> None:
-    result = _lint("--help", cwd=tmp_path)
-    assert result.returncode == FINE
-    assert "Example: authz-service lint --strict policy.yaml" in result.stdout

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_service.policy.duration import parse_duration
+from authz_service.policy.duration import parse_duration, spell_duration
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,30 @@ def test_whatever_is_written_is_a_finite_time_or_a_value_error(text: str) -> Non
     except ValueError:
         return
     assert 0 <= seconds < 1e15
+
+
+# Spelled again
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spelled"),
+    [
+        (0.0, "0d"),
+        (0.1, "100ms"),
+        (1.0, "1s"),
+        (1.5, "1500ms"),
+        (90.0, "90s"),
+        (300.0, "5m"),
+        (7200.0, "2h"),
+        (86400.0, "1d"),
+        (90000.0, "25h"),
+    ],
+)
+def test_a_duration_is_spelled_in_its_largest_unit(seconds: float, spelled: str) -> None:
+    assert spell_duration(seconds) == spelled
+    assert parse_duration(spelled) == seconds
+
+
+def test_what_is_no_whole_number_of_milliseconds_is_not_rounded() -> None:
+    with pytest.raises(ValueError, match="milliseconds"):
+        spell_duration(0.0005)

@@ -1,0 +1,90 @@
+"""How a command ends: the status, and what is said, when somebody has left or something is bad."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+from authz_service.cli.exits import BAD_INPUT, INTERRUPTED, NOT_READ, refuse
+from tests.edge.rig import PATIENCE
+from tests.server.processes import environment
+
+# Stands for any command that a person waits for.
+WAITING: Final = """\
+import signal, sys
+from authz_service.cli import schema
+from authz_service.cli.main import main
+
+def wait(kind):
+    print("waiting", flush=True)
+    signal.pause()
+
+schema.command.callback = wait
+main(["schema"])
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["schema"], ["--help"], ["schema", "--help"], ["--version"], ["completion", "zsh"]],
+)
+def test_a_reader_that_has_left_ends_a_command_silently(arguments: list[str]) -> None:
+    readable, writable = os.pipe()
+    os.close(readable)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "authz_service", *arguments],
+            env=environment(),
+            stdout=writable,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        os.close(writable)
+    assert (result.returncode, result.stderr) == (NOT_READ, b"")
+
+
+def test_a_reader_of_errors_that_has_left_changes_no_refusal() -> None:
+    readable, writable = os.pipe()
+    os.close(readable)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "authz_service", "serve", "--policy", "/nowhere/policy.yaml"],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=writable,
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        os.close(writable)
+    assert (result.returncode, result.stdout) == (BAD_INPUT, b"")
+
+
+def test_ctrl_c_ends_a_command_silently() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, rest, errors) == (INTERRUPTED, "", "")
+
+
+def test_a_refusal_is_one_line_for_each_mistake(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        refuse("policy.yaml:1:1: one", "policy.yaml:2:1: other")
+    assert ended.value.code == BAD_INPUT
+    shown = capfd.readouterr()
+    assert (shown.out, shown.err) == ("", "policy.yaml:1:1: one\npolicy.yaml:2:1: other\n")
