@@ -53,7 +53,7 @@ _STYLES: Final[Mapping[Tone, Callable[[str], str]]] = {
     epilog=examples(
         "authz-service explain --policy policy.yaml GET https://shop.example.com/healthz",
         "authz-service explain --policy policy.yaml --token-file token.txt GET https://shop.example.com/products",
-        "authz-service explain --policy policy.yaml --skip-signature --token-file token.txt GET /me",
+        "authz-service explain --policy policy.yaml --token-file token.txt --skip-signature GET /",
     ),
 )
 @click.option(
