@@ -10,8 +10,10 @@ import click
 
 _COMMANDS: Final = {
     "serve": "Run the service.",
+    "import": "Write a policy from a description of an API.",
     "demo": "Run everything on this machine and show what is decided.",
 }
+_MODULES: Final = {"import": "import_openapi"}  # import is a keyword
 
 
 # gRPC's own log is neither JSON nor ours; what it knows of a failure is reported by us.
@@ -19,7 +21,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 class _LazyGroup(click.Group):
-    """Finds each command in the module of its name."""
+    """Finds each command in the module of its name, or in that of `_MODULES`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -27,7 +29,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"authz_service.cli.{cmd_name}")
+        name = _MODULES.get(cmd_name, cmd_name)
+        module = importlib.import_module(f"authz_service.cli.{name}")
         command: click.Command = module.command
         return command
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from authz_service.core.request import is_unambiguous_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 RouteT = TypeVar("RouteT")
 
@@ -167,6 +167,10 @@ class RouteIndex(Generic[RouteT]):
         node.route = node.route or route
         return node.route
 
+    def __iter__(self) -> Iterator[RouteT]:
+        """Every route once."""
+        yield from _routes(self._root)
+
     def find(self, path: Sequence[str]) -> RouteT | None:
         """The route of the most specific pattern that matches the segments of *path*.
 
@@ -174,6 +178,13 @@ class RouteIndex(Generic[RouteT]):
         choice leads nowhere, the next one is tried. No node is visited twice.
         """
         return _find(self._root, path, 0)
+
+
+def _routes(node: _Node[RouteT]) -> Iterator[RouteT]:
+    yield from (route for route in (node.route, node.rest) if route is not None)
+    for child in (*node.literals.values(), node.one):
+        if child is not None:
+            yield from _routes(child)
 
 
 def _find(node: _Node[RouteT], path: Sequence[str], position: int) -> RouteT | None:
