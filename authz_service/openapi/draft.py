@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 MAX_ROUTES: Final = 100_000
 
+MAX_WIDER: Final = 1_000
+
+_WIDER: Final = "the route is wider than this path, which a pattern cannot say"
 _ORDER: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
@@ -94,7 +97,7 @@ class _Drawing:
 
     def add(self, operation: Operation) -> None:
         for remark in operation.addresses.remarks:
-            self._note(operation.position, remark)
+            self._note(Position(operation.position.file), remark)
         if not operation.addresses.values:
             self._note(operation.position, f"{operation}: left out, it has no server")
         needed = _needed(operation)
@@ -126,13 +129,14 @@ class _Drawing:
         row.templates[operation.template] = None
         if path.wider:
             row.wider_than[operation.template] = None
-            self._note(operation.position, f"{operation}: {_wider(path.pattern.text, operation)}")
+            self._note(operation.position, f"{operation}: {_WIDER}")
         for remark in needed.remarks:
             self._note(operation.position, f"{operation}: {remark}")
 
     def finish(self) -> Draft:
         resources: dict[tuple[DraftRoute, ...], list[HostPattern]] = {}
         for host, table in self._tables.items():
+            self._restrict_wider(list(table.values()))
             for row in table.values():
                 self._close_get(row)
             routes = tuple(_route(row) for row in table.values())
@@ -140,6 +144,30 @@ class _Drawing:
                 resources.setdefault(routes, []).append(host)
         drafted = tuple(DraftResource(tuple(hosts), routes) for routes, hosts in resources.items())
         return Draft(drafted, tuple(self._notes))
+
+    def _restrict_wider(self, rows: list[_Row]) -> None:
+        """Ask, where a pattern covers more than its path, for what the rest of it is asked for.
+
+        `/{a}.json/c`, written as `/{a}/c`, gets requests that are those of `/{b}/{c}`.
+        """
+        before = [(row, dict(row.methods)) for row in rows]
+        wider = [row for row in rows if row.wider_than]
+        if len(wider) > MAX_WIDER:
+            message = f"more than {MAX_WIDER} paths that a pattern cannot say"
+            raise OpenApiError([Problem(wider[MAX_WIDER].position, message)])
+        for row in wider:
+            for other, methods in before:
+                if _hides(row.path.shape, other.path.shape):
+                    for method in row.methods.keys() & methods.keys():
+                        self._restrict(row, method, methods[method])
+
+    def _restrict(self, row: _Row, method: str, needed: Access) -> None:
+        restricted = both(row.methods[method], replace(needed, remarks=()))
+        if restricted != row.methods[method]:
+            remark = "stricter, for what else the pattern covers"
+            remarks = dict.fromkeys((*restricted.remarks, remark))
+            row.methods[method] = replace(restricted, remarks=tuple(remarks))
+            self._note(row.position, f"{method} {next(iter(row.templates))}: {remark}")
 
     def _close_get(self, row: _Row) -> None:
         """HEAD is judged as GET unless it is named, and no name stands for nobody."""
@@ -162,8 +190,12 @@ def _needed(operation: Operation) -> Access:
     return replace(needed, remarks=(*needed.remarks, "public: the document asks for nothing here"))
 
 
-def _wider(pattern: str, operation: Operation) -> str:
-    return f"written as {pattern}, which is wider than {operation.template}"
+def _hides(one: Shape, other: Shape) -> bool:
+    """Whether some path has both shapes, and *one* is chosen for it: the more specific."""
+    if len(one) != len(other):
+        return False
+    pairs = [pair for pair in zip(one, other, strict=True) if pair[0] != pair[1]]
+    return all(None in pair for pair in pairs) and bool(pairs) and pairs[0][1] is None
 
 
 def _route(row: _Row) -> DraftRoute:
@@ -177,7 +209,7 @@ def _route(row: _Row) -> DraftRoute:
 
 def _route_remarks(row: _Row) -> Iterable[str]:
     for template in row.wider_than:
-        yield f"wider than {template}: a variable is a whole segment here"
+        yield f"wider than {template}, which a pattern cannot say"
     for original, name in row.path.renamed:
         yield f"{{{original}}} is {{{name}}} here"
     others = [each for each in row.templates if each not in row.wider_than]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from authz_service.core.urls import split_url, url_fault
 from authz_service.openapi.document import METHODS, pointer
@@ -14,7 +13,7 @@ from authz_service.openapi.source import OpenApiError
 from authz_service.policy.problems import Position, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from authz_service.openapi.document import (
         ApiDocument,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from authz_service.openapi.source import ValuePath
 
 _DISCOVERY: Final = "/.well-known/openid-configuration"
+_MAX_ISSUER: Final = 200
 _EVERYBODY: Final = (Alternative(),)
 
 
@@ -133,23 +133,35 @@ def _methods(item: PathItem) -> Iterator[tuple[str, ApiOperation]]:
 # Security schemes
 
 
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What an issuer is guessed from: where the API is, and the issuers that are named."""
+
+    home: str | None
+    named: tuple[str, ...]
+
+
 def schemes(document: ApiDocument) -> dict[str, Scheme]:
     """What each security scheme of *document* is to us."""
-    home = _home(document)
-    return {name: _scheme(scheme, home) for name, scheme in document.schemes.items()}
+    around = _surroundings(document)
+    return {name: _scheme(scheme, around) for name, scheme in document.schemes.items()}
 
 
 def issuers(document: ApiDocument) -> tuple[FoundIssuer, ...]:
     """The issuers that the schemes of *document* name, each once; what is sure comes first."""
-    home = _home(document)
-    found = [issuer for scheme in document.schemes.values() if (issuer := _issuer(scheme, home))]
-    sure = {issuer.url for issuer in found if issuer.sure}
-    unique = {issuer.url: FoundIssuer(issuer.url, issuer.url in sure) for issuer in found}
-    return tuple(sorted(unique.values(), key=lambda issuer: not issuer.sure))
+    around = _surroundings(document)
+    found = [issuer for scheme in document.schemes.values() if (issuer := _issuer(scheme, around))]
+    unique = dict.fromkeys(sorted(found, key=lambda issuer: not issuer.sure))
+    return tuple(issuer for issuer in unique if issuer.sure or issuer.url not in around.named)
 
 
-def _scheme(scheme: SecurityScheme, home: str | None) -> Scheme:
-    issuer = _issuer(scheme, home)
+def _surroundings(document: ApiDocument) -> _Surroundings:
+    named = (_named_issuer(scheme) for scheme in document.schemes.values())
+    return _Surroundings(_home(document), tuple(issuer for issuer in named if issuer))
+
+
+def _scheme(scheme: SecurityScheme, around: _Surroundings) -> Scheme:
+    issuer = _issuer(scheme, around)
     kind = scheme.type
     if kind in {"oauth2", "openIdConnect"}:
         return Scheme(kind, issuer=issuer.url if issuer else None)
@@ -159,42 +171,51 @@ def _scheme(scheme: SecurityScheme, home: str | None) -> Scheme:
     return Scheme(f"{name:.50}", token=False)
 
 
-def _issuer(scheme: SecurityScheme, home: str | None) -> FoundIssuer | None:
+def _named_issuer(scheme: SecurityScheme) -> str | None:
+    """The issuer whose metadata *scheme* points to (OpenID Connect Discovery 1.0, section 4)."""
+    url = scheme.openIdConnectUrl or ""
+    if scheme.type != "openIdConnect" or not url.endswith(_DISCOVERY):
+        return None
+    issuer = url.removesuffix(_DISCOVERY)
+    usable = url_fault(issuer, allow_http=False) is None and len(issuer) <= _MAX_ISSUER
+    return issuer if usable and "?" not in issuer else None
+
+
+def _issuer(scheme: SecurityScheme, around: _Surroundings) -> FoundIssuer | None:
     """Who issues the tokens of *scheme*: what is said, or the origin of where they are got."""
-    if scheme.type == "openIdConnect" and scheme.openIdConnectUrl:
-        url = scheme.openIdConnectUrl
-        if url.endswith(_DISCOVERY) and url_fault(url, allow_http=False) is None:
-            return FoundIssuer(url.removesuffix(_DISCOVERY), sure=True)
-        return _origin([url], home)
-    if scheme.type == "oauth2" and scheme.flows is not None:
-        flows = scheme.flows
-        every = (flows.authorizationCode, flows.clientCredentials, flows.implicit, flows.password)
-        present = [flow for flow in every if flow is not None]
-        return _origin(
-            [url for flow in present for url in (flow.tokenUrl, flow.authorizationUrl) if url], home
-        )
-    return None
-
-
-def _origin(urls: Iterable[str], home: str | None) -> FoundIssuer | None:
-    """The origin of the first of *urls* that has one; a relative one is at *home*."""
-    for url in urls:
-        parts = split_url(url) if "://" in url else None
-        if parts is not None and parts.scheme in {"https", "http"}:
-            origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-            if url_fault(origin, allow_http=False) is not None:
-                origin = origin.replace("http://", "https://", 1)
+    if (named := _named_issuer(scheme)) is not None:
+        return FoundIssuer(named, sure=True)
+    for url in _token_urls(scheme):
+        if known := next((each for each in around.named if url.startswith(f"{each}/")), None):
+            return FoundIssuer(known, sure=True)
+        if (origin := _origin(url) if "://" in url else around.home) is not None:
             return FoundIssuer(origin, sure=False)
-        if parts is None and "://" not in url and home is not None:
-            return FoundIssuer(home, sure=False)
     return None
+
+
+def _token_urls(scheme: SecurityScheme) -> list[str]:
+    if scheme.type == "openIdConnect":
+        return [scheme.openIdConnectUrl] if scheme.openIdConnectUrl else []
+    if scheme.type != "oauth2" or scheme.flows is None:
+        return []
+    flows = scheme.flows
+    every = (flows.authorizationCode, flows.clientCredentials, flows.implicit, flows.password)
+    both = [(flow.tokenUrl, flow.authorizationUrl) for flow in every if flow is not None]
+    return [url for pair in both for url in pair if url]
+
+
+def _origin(url: str) -> str | None:
+    """The scheme, host and port of *url*, as an issuer: over TLS, unless it is this machine."""
+    parts = split_url(url)
+    if parts is None or parts.username is not None:
+        return None
+    plain = parts.scheme in {"http", "ws"}
+    options = (f"{'http' if plain else 'https'}://{parts.netloc}", f"https://{parts.netloc}")
+    fine = (each for each in options if url_fault(each, allow_http=False) is None)
+    return next((each for each in fine if len(each) <= _MAX_ISSUER), None)
 
 
 def _home(document: ApiDocument) -> str | None:
     """The origin of the first server that has one."""
-    for address in addresses(document.model.servers or ()).values:
-        if address.url is not None:
-            parts = urlsplit(address.url)
-            origin = f"{'http' if parts.scheme in {'http', 'ws'} else 'https'}://{parts.netloc}"
-            return origin if url_fault(origin, allow_http=False) is None else None
-    return None
+    urls = (address.url for address in addresses(document.model.servers or ()).values)
+    return next((origin for url in urls if url and (origin := _origin(url))), None)

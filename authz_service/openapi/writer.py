@@ -84,7 +84,7 @@ def _lines(draft: Draft, words: Words) -> Iterator[str]:
 def _issuers(words: Words) -> Iterator[str]:
     names: set[str] = set()
     for number, (issuer, remark) in enumerate(words.issuers, 1):
-        yield _remarked(f"  - issuer: {scalar(issuer)}", remark)
+        yield from _remarked(f"  - issuer: {scalar(issuer)}", remark)
         parts = split_url(issuer)
         default = (parts.hostname if parts else None) or issuer
         if default in names:  # two issuers at one host
@@ -97,7 +97,7 @@ def _issuers(words: Words) -> Iterator[str]:
 def _resource(resource: DraftResource, name: str, words: Words) -> Iterator[str]:
     audience, remark = words.audience
     yield f"  - name: {scalar(name)}"
-    yield _remarked(f"    audience: {scalar(audience)}", remark)
+    yield from _remarked(f"    audience: {scalar(audience)}", remark)
     if resource.hosts != (ANY_HOST,):
         hosts = [scalar(str(host)) for host in resource.hosts]
         yield from _list("    hosts: ", hosts)
@@ -120,29 +120,25 @@ def _route(route: DraftRoute, issuers: tuple[str, ...]) -> Iterator[str]:
     path = route.pattern if _PLAIN_PATH.fullmatch(route.pattern) else scalar(route.pattern)
     yield from (f"      {comment(remark)}" for remark in route.remarks)
     yield f"      - path: {path}"
-    written = [
-        (method, _access(needed, issuers), needed.remarks) for method, needed in route.methods
-    ]
-    let_in = [
-        row
-        for row, (_method, needed) in zip(written, route.methods, strict=True)
-        if not needed.denied
-    ]
-    line = "        methods: {" + ", ".join(f"{name}: {text}" for name, text, _r in let_in) + "}"
-    remarks = [remark for _name, _text, remarks in written for remark in remarks]
-    if len(let_in) <= 1 and len(written) == 1 and len(line) <= _WIDTH and len(remarks) <= 1:
-        name = f"{written[0][0]}: " if not let_in and remarks else ""
-        yield _remarked(line, f"{name}{remarks[0]}" if remarks else "")
+    let_in = [(method, needed) for method, needed in route.methods if not needed.denied]
+    remarks = [remark for _method, needed in route.methods for remark in needed.remarks]
+    if len(let_in) == len(route.methods) == 1:
+        (method, needed) = let_in[0]
+        line = f"        methods: {{{method}: {_access(needed, issuers)}}}"
+        if len(line) <= _WIDTH and len(remarks) <= 1:
+            yield from _remarked(line, *remarks)
+            return
+    if not let_in:
+        lines = [f"{method}: {each}" for method, needed in route.methods for each in needed.remarks]
+        yield from (f"        {comment(line)}" for line in lines)
+        yield "        methods: {}"
         return
-    yield "        methods:" if let_in else "        methods: {}"
-    for (name, text, row_remarks), (_method, needed) in zip(written, route.methods, strict=True):
-        start = f"{name}: " if needed.denied else ""
-        if len(row_remarks) == 1 and not needed.denied:
-            yield _remarked(f"          {name}: {text}", row_remarks[0])
-            continue
-        yield from (f"          {comment(start + remark)}" for remark in row_remarks)
-        if not needed.denied:
-            yield f"          {name}: {text}"
+    yield "        methods:"
+    for method, needed in route.methods:
+        if needed.denied:
+            yield from (f"          {comment(f'{method}: {each}')}" for each in needed.remarks)
+        else:
+            yield from _remarked(f"          {method}: {_access(needed, issuers)}", *needed.remarks)
 
 
 def _access(needed: Access, issuers: tuple[str, ...]) -> str:
@@ -169,5 +165,12 @@ def _flow(items: Iterable[str]) -> str:
     return "[" + ", ".join(scalar(item) for item in items) + "]"
 
 
-def _remarked(line: str, remark: str) -> str:
-    return f"{line} {comment(remark)}" if remark else line
+def _remarked(line: str, *remarks: str) -> Iterator[str]:
+    """*line* with one short remark behind it, or with all of them before it."""
+    comments = [comment(remark) for remark in remarks if remark]
+    if len(comments) == 1 and len(line) + 1 + len(comments[0]) <= _WIDTH:
+        yield f"{line} {comments[0]}"
+        return
+    indent = " " * (len(line) - len(line.lstrip()))
+    yield from (f"{indent}{each}" for each in comments)
+    yield line
