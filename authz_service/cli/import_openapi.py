@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from authz_service.core.templates import Template
 from authz_service.core.urls import url_fault
 from authz_service.openapi import OPENAPI_EXTRA
 from authz_service.policy.presets import PRESETS
+from authz_service.policy.problems import Position, Problem
 from authz_service.policy.schema import is_name
 
 try:
@@ -26,8 +26,6 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from authz_service.policy.problems import Problem
 
 _CANNOT: Final = 2
 _MOST_LINES: Final = 20
@@ -48,7 +46,7 @@ def _audience(
 ) -> str | None:
     if value is None:
         return None
-    if not is_name(value) or Template.parse(value.replace("{", "").replace("}", "")).text != value:
+    if not is_name(value) or "{" in value or "}" in value:
         raise click.BadParameter("an audience is printable ASCII without { and }")
     return value
 
@@ -114,10 +112,12 @@ def _write(output: Path, text: str, *, force: bool, source: Path) -> None:
         _fail(output, "is there already: give --force to overwrite it")
     except OSError as error:
         _fail(output, f"cannot be written: {error.strerror or error}")
+    except ValueError:  # a NUL in the name
+        _fail(output, "cannot be written: not the name of a file")
 
 
 def _fail(output: Path, message: str) -> NoReturn:
-    click.echo(f"{click.format_filename(output)} {message}", err=True)
+    click.echo(str(Problem(Position(str(output)), message)), err=True)
     sys.exit(_CANNOT)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from authz_service.core.urls import split_url, url_fault
 from authz_service.openapi.document import METHODS, pointer
 from authz_service.openapi.security import Alternative, Scheme, alternative
-from authz_service.openapi.servers import Addresses, addresses
+from authz_service.openapi.servers import SCHEMES, Addresses, addresses
 from authz_service.openapi.source import OpenApiError
 from authz_service.policy.problems import Position, Problem
 
@@ -178,7 +178,7 @@ def _named_issuer(scheme: SecurityScheme) -> str | None:
         return None
     issuer = url.removesuffix(_DISCOVERY)
     usable = url_fault(issuer, allow_http=False) is None and len(issuer) <= _MAX_ISSUER
-    return issuer if usable and "?" not in issuer else None
+    return issuer if usable and not any(mark in issuer for mark in "?{}") else None
 
 
 def _issuer(scheme: SecurityScheme, around: _Surroundings) -> FoundIssuer | None:
@@ -207,7 +207,9 @@ def _token_urls(scheme: SecurityScheme) -> list[str]:
 def _origin(url: str) -> str | None:
     """The scheme, host and port of *url*, as an issuer: over TLS, unless it is this machine."""
     parts = split_url(url)
-    if parts is None or parts.username is not None:
+    if parts is None or parts.username is not None or parts.scheme not in SCHEMES:
+        return None
+    if "{" in parts.netloc or "}" in parts.netloc:  # a template, for somebody to fill in
         return None
     plain = parts.scheme in {"http", "ws"}
     options = (f"{'http' if plain else 'https'}://{parts.netloc}", f"https://{parts.netloc}")

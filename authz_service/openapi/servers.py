@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_ADDRESSES: Final = 100
 
 _VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
-_SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
+SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _address(url: str) -> Address | None:
     elif "://" not in url:
         return _relative(url)
     parts = split_url(absolute)
-    if parts is None or parts.scheme not in _SCHEMES or parts.query or parts.fragment:
+    if parts is None or parts.scheme not in SCHEMES or parts.query or parts.fragment:
         return None
     try:
         host = Host.parse(parts.netloc)
@@ -112,6 +112,6 @@ def _address(url: str) -> Address | None:
 def _relative(url: str) -> Address | None:
     """A path on the host that serves the document, which may be any."""
     path = "/" + url.removeprefix("./").strip("/")
-    if ":" in path.partition("/")[0] or any(mark in path for mark in "?#"):
+    if ":" in url.partition("/")[0] or any(mark in path for mark in "?#"):
         return None
     return Address(ANY_HOST, path.rstrip("/"))
