@@ -112,8 +112,6 @@ def _write(output: Path, text: str, *, force: bool, source: Path) -> None:
         _fail(output, "is there already: give --force to overwrite it")
     except OSError as error:
         _fail(output, f"cannot be written: {error.strerror or error}")
-    except ValueError:  # a NUL in the name
-        _fail(output, "cannot be written: not the name of a file")
 
 
 def _fail(output: Path, message: str) -> NoReturn:

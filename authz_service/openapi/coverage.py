@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from authz_service.core.errors import AccessDenied
 from authz_service.core.hosts import ANY_HOST
 from authz_service.core.request import Host, RequestPath
-from authz_service.core.routes import Literal, PathPattern, Rest
+from authz_service.core.routes import Literal, Rest
 from authz_service.openapi.operations import operations
-from authz_service.openapi.paths import PathError, route_path
+from authz_service.openapi.paths import PathError, route_path, shape_of
 from authz_service.policy.problems import Problem
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from authz_service.core.hosts import HostPattern
     from authz_service.core.policy import Policy, Route
-    from authz_service.core.routes import Segment
+    from authz_service.core.routes import PathPattern, Segment
     from authz_service.openapi.document import ApiDocument
     from authz_service.openapi.operations import Operation
 
@@ -68,17 +68,54 @@ def routes_without_operation(document: ApiDocument, policy: Policy) -> tuple[Str
     A route that names none of the methods of the operations at its path is one. Raises
     OpenApiError.
     """
-    called = [
-        (operation.method, place)
-        for operation in operations(document)
-        for place in _places(operation)
-    ]
+    tree = _Tree()
+    for operation in operations(document):
+        for place in _places(operation):
+            tree.add(place.pattern, _Call(operation.method, place.host))
     return tuple(
         StrayRoute(host, route)
         for host, routes in policy.hosts.values.items()
         for route in routes
-        if not any(_meets(method, place, host, route) for method, place in called)
+        if not any(
+            _share_a_host(host, call.host) and _names(call.method, route)
+            for call in tree.calls(route.pattern.segments)
+        )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What an operation adds to its path."""
+
+    method: str
+    host: HostPattern
+
+
+@dataclass(slots=True)
+class _Tree:
+    """Operations by their paths: literal segments, and None for a variable."""
+
+    here: list[_Call] = field(default_factory=list)
+    below: dict[str | None, _Tree] = field(default_factory=dict)
+
+    def add(self, pattern: PathPattern, call: _Call) -> None:
+        tree = self
+        for name in shape_of(pattern):
+            tree = tree.below.setdefault(name, _Tree())
+        tree.here.append(call)
+
+    def calls(self, segments: Sequence[Segment]) -> Iterator[_Call]:
+        """Every call that has a path in common with a pattern of *segments*."""
+        if not segments:
+            yield from self.here
+            return
+        first, *rest = segments
+        if isinstance(first, Rest):
+            yield from self.here
+            rest = [first]
+        names = {first.text, None} if isinstance(first, Literal) else set(self.below)
+        for name in names & self.below.keys():
+            yield from self.below[name].calls(rest)
 
 
 def _places(operation: Operation) -> Iterator[_Place]:
@@ -115,17 +152,11 @@ def _allows(method: str, host: Host, path: RequestPath, policy: Policy) -> bool:
     return True
 
 
-def _meets(method: str, place: _Place, host: HostPattern, route: Route) -> bool:
-    return (
-        _overlap(route.pattern.segments, place.pattern.segments)
-        and _share_a_host(host, place.host)
-        and (route.other_methods is not None or not _is_unnamed(method, route))
-    )
-
-
-def _is_unnamed(method: str, route: Route) -> bool:
-    names = set(route.methods)
-    return bool(names) and method not in names and not (method == "HEAD" and "GET" in names)
+def _names(method: str, route: Route) -> bool:
+    """Whether *route* says what *method* needs; one that names none is there to deny them all."""
+    if not route.methods or route.other_methods is not None:
+        return True
+    return method in route.methods or (method == "HEAD" and "GET" in route.methods)
 
 
 def _share_a_host(one: HostPattern, other: HostPattern) -> bool:
@@ -135,14 +166,3 @@ def _share_a_host(one: HostPattern, other: HostPattern) -> bool:
         wide.wildcard and narrow.name.endswith(f".{wide.name}")
         for wide, narrow in ((one, other), (other, one))
     )
-
-
-def _overlap(one: Sequence[Segment], other: Sequence[Segment]) -> bool:
-    """Whether some path matches both patterns."""
-    for mine, theirs in zip(one, other, strict=False):
-        if isinstance(mine, Rest) or isinstance(theirs, Rest):
-            return True
-        if isinstance(mine, Literal) and isinstance(theirs, Literal) and mine != theirs:
-            return False
-    shorter, longer = sorted((one, other), key=len)
-    return len(shorter) == len(longer) or isinstance(longer[len(shorter)], Rest)
