@@ -17,7 +17,7 @@ from authz_service.policy.schema import is_name
 try:
     from authz_service.openapi.document import read_api
     from authz_service.openapi.importer import Choices, import_policy
-    from authz_service.openapi.source import OpenApiError
+    from authz_service.openapi.values import OpenApiError
 except ImportError as error:
     if (error.name or "").partition(".")[0] != "openapi_pydantic":
         raise

@@ -11,19 +11,22 @@ import difflib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
 
 from openapi_pydantic.v3 import v3_0, v3_1
 from pydantic import ValidationError
 
-from authz_service.openapi.source import OpenApiError, Source, Value, ValuePath, read_source
-from authz_service.policy.problems import Problem
+from authz_service.openapi.references import References, problem
+from authz_service.openapi.source import Source, read_source
+from authz_service.openapi.values import OpenApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
+
+    from authz_service.openapi.values import Value, ValuePath
+    from authz_service.policy.problems import Problem
 
 OpenApi = v3_0.OpenAPI | v3_1.OpenAPI
 PathItem = v3_0.PathItem | v3_1.PathItem
@@ -35,7 +38,6 @@ METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "t
 
 _MODELS: Final[Mapping[str, type[OpenApi]]] = {"3.0": v3_0.OpenAPI, "3.1": v3_1.OpenAPI}
 _VERSION: Final = re.compile(r"(3\.[01])(?:\.[0-9]+)?(?:-.*)?", re.ASCII)
-_NEEDED_COMPONENTS: Final = frozenset({"securitySchemes"})
 _EMPTY_MEANS: Final = frozenset({"security", "servers"})
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "this field is missing",
@@ -69,9 +71,9 @@ def parse_api(source: Source) -> ApiDocument:
     """Check what *source* holds. Raises OpenApiError with every problem that was found."""
     root = source.value
     if not isinstance(root, dict):
-        raise OpenApiError([_problem(source, (), "not an OpenAPI document: it is no mapping")])
+        raise OpenApiError([problem(source, (), "not an OpenAPI document: it is no mapping")])
     version = _version(source, root)
-    references = _References(source, root)
+    references = References(source, root)
     pruned = references.resolve()
     pruned["openapi"] = f"{version}.0"
     problems = [*references.problems, *_empty_fields(source, pruned)]
@@ -91,16 +93,6 @@ def parse_api(source: Source) -> ApiDocument:
     return ApiDocument(source, model, _schemes(model))
 
 
-def pointer(path: ValuePath) -> str:
-    """*path* as the fragment of a JSON Pointer (RFC 6901, section 6), for a person to read."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return "#" + "".join(f"/{step}" for step in steps)
-
-
-def _problem(source: Source, path: ValuePath, message: str) -> Problem:
-    return Problem(source.position(path), f"{pointer(path)}: {message}" if path else message)
-
-
 def _version(source: Source, root: dict[str, Value]) -> str:
     """`3.0` or `3.1`. Raises OpenApiError for every other document."""
     if "swagger" in root:
@@ -111,97 +103,7 @@ def _version(source: Source, root: dict[str, Value]) -> str:
         return match[1]
     else:
         message = f"OpenAPI {root['openapi']} is not understood: 3.0 and 3.1 are"
-    raise OpenApiError([_problem(source, (), message[:200])])
-
-
-# References
-
-
-@dataclass(slots=True)
-class _References:
-    """Puts in the place of each reference to a path item or a security scheme what it names."""
-
-    source: Source
-    root: dict[str, Value]
-    problems: list[Problem] = field(default_factory=list)
-
-    def resolve(self) -> dict[str, Value]:
-        pruned = dict(self.root)
-        paths, components = pruned.get("paths"), pruned.get("components")
-        pruned.pop("webhooks", None)  # requests that the API sends, not those it gets
-        if isinstance(paths, dict):
-            pruned["paths"] = {
-                name: self._resolved(item, ("paths", name))
-                for name, item in paths.items()
-                if not name.startswith("x-")
-            }
-            self._check_names(paths)
-        if isinstance(components, dict):
-            pruned["components"] = {
-                kind: self._each(value, ("components", kind))
-                for kind, value in components.items()
-                if kind in _NEEDED_COMPONENTS
-            }
-        return pruned
-
-    def _check_names(self, paths: dict[str, Value]) -> None:
-        for name in paths:
-            if not name.startswith(("/", "x-")):
-                self._problem(("paths", name), "a path starts with /")
-
-    def _each(self, value: Value, path: ValuePath) -> Value:
-        if not isinstance(value, dict):
-            return value
-        return {name: self._resolved(inner, (*path, name)) for name, inner in value.items()}
-
-    def _resolved(self, value: Value, path: ValuePath) -> Value:
-        """Follow the references that *value* is, and lay the fields beside each over its target."""
-        beside: dict[str, Value] = {}
-        seen: set[str] = set()
-        while isinstance(value, dict) and "$ref" in value:
-            reference = value["$ref"]
-            for name in set(value) & set(beside) - {"$ref", "summary", "description"}:
-                self._problem(path, f'"{name}" is beside the reference and in what it names')
-            beside = {**value, **beside}
-            del beside["$ref"]
-            if not isinstance(reference, str) or not reference.startswith("#"):
-                self._problem(path, f"{reference!r:.80} is outside this document: put it in here")
-                return {}
-            if reference in seen:
-                self._problem(path, f"the reference {reference:.80} comes back to itself")
-                return {}
-            seen.add(reference)
-            try:
-                value = _at(self.root, reference)
-            except LookupError:
-                self._problem(path, f"the reference {reference:.80} leads nowhere")
-                return {}
-        if not isinstance(value, dict):
-            return value
-        for name in set(value) & set(beside) - {"summary", "description"}:
-            self._problem(path, f'"{name}" is beside the reference and in what it names')
-        return {**value, **beside}
-
-    def _problem(self, path: ValuePath, message: str) -> None:
-        self.problems.append(_problem(self.source, path, message))
-
-
-def _at(root: Value, reference: str) -> Value:
-    """What the fragment *reference* points to. Raises LookupError."""
-    value = root
-    if reference == "#":
-        return value
-    if not reference.startswith("#/"):
-        raise LookupError
-    for escaped in unquote(reference[2:]).split("/"):
-        step = escaped.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, list) and step.isascii() and step.isdigit():
-            value = value[int(step[:9])]
-        elif isinstance(value, dict):
-            value = value[step]
-        else:
-            raise LookupError
-    return value
+    raise OpenApiError([problem(source, (), message[:200])])
 
 
 def _schemes(model: OpenApi) -> dict[str, SecurityScheme]:
@@ -217,7 +119,7 @@ def _empty_fields(source: Source, root: dict[str, Value]) -> Iterator[Problem]:
     for path, holder in _holders(root):
         for name in sorted(_EMPTY_MEANS & set(holder)):
             if holder[name] is None:
-                yield _problem(source, (*path, name), "left empty: write a list, or remove it")
+                yield problem(source, (*path, name), "left empty: write a list, or remove it")
 
 
 def _holders(root: dict[str, Value]) -> Iterator[tuple[ValuePath, dict[str, Value]]]:
@@ -239,7 +141,7 @@ def _unknown_fields(source: Source, value: object, path: ValuePath) -> Iterator[
             if not name.startswith("x-"):
                 near = difflib.get_close_matches(name, names, n=1)
                 hint = f': did you mean "{near[0]}"?' if near else ""
-                yield _problem(source, (*path, name), f"unknown field{hint}")
+                yield problem(source, (*path, name), f"unknown field{hint}")
         for name, model_field in type(value).model_fields.items():
             inner = getattr(value, name)
             yield from _unknown_fields(source, inner, (*path, model_field.alias or name))
@@ -271,4 +173,4 @@ def _problem_of(source: Source, root: Value, error: ErrorDetails) -> Problem:
             path, value = (*path, step), value[step]  # type: ignore[index]
         elif number == len(steps) - 1 and error["type"] == "missing":
             path = (*path, step)
-    return _problem(source, path, _WORDS.get(error["type"], error["msg"]))
+    return problem(source, path, _WORDS.get(error["type"], error["msg"]))

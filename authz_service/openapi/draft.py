@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 from authz_service.core.hosts import ANY_HOST, HostPattern
 from authz_service.openapi.paths import PathError, RoutePath, route_path
 from authz_service.openapi.security import Access, access, both
-from authz_service.openapi.source import OpenApiError
+from authz_service.openapi.values import OpenApiError
 from authz_service.policy.problems import Position, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from authz_service.openapi.operations import Operation
     from authz_service.openapi.paths import Shape
@@ -156,10 +156,21 @@ class _Drawing:
             message = f"more than {MAX_WIDER} paths that a pattern cannot say"
             raise OpenApiError([Problem(wider[MAX_WIDER].position, message)])
         for row in wider:
+            if len(row.templates) > 1 and "HEAD" in row.methods and "GET" in row.methods:
+                self._restrict(row, "HEAD", row.methods["GET"])
             for other, methods in before:
                 if _hides(row.path.shape, other.path.shape):
-                    for method in row.methods.keys() & methods.keys():
-                        self._restrict(row, method, methods[method])
+                    self._restrict_all(row, methods)
+
+    def _restrict_all(self, row: _Row, methods: Mapping[str, Access]) -> None:
+        """Ask at *row* for what *methods* ask for, too; HEAD is judged as GET unless named."""
+        if "HEAD" in methods and "GET" in row.methods:
+            row.methods.setdefault("HEAD", row.methods["GET"])
+        if "HEAD" in row.methods and "GET" in methods:
+            methods = {"HEAD": methods["GET"], **methods}
+        for method in _ORDER:
+            if method in row.methods and method in methods:
+                self._restrict(row, method, methods[method])
 
     def _restrict(self, row: _Row, method: str, needed: Access) -> None:
         restricted = both(row.methods[method], replace(needed, remarks=()))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from authz_service.core.urls import split_url, url_fault
-from authz_service.openapi.document import METHODS, pointer
+from authz_service.openapi.document import METHODS
+from authz_service.openapi.references import pointer
 from authz_service.openapi.security import Alternative, Scheme, alternative
 from authz_service.openapi.servers import SCHEMES, Addresses, addresses
-from authz_service.openapi.source import OpenApiError
+from authz_service.openapi.values import OpenApiError
 from authz_service.policy.problems import Position, Problem
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         SecurityScheme,
         Server,
     )
-    from authz_service.openapi.source import ValuePath
+    from authz_service.openapi.values import ValuePath
 
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 _MAX_ISSUER: Final = 200

@@ -15,7 +15,8 @@ import authz_service
 from authz_service.openapi import source
 from authz_service.openapi.document import read_api
 from authz_service.openapi.operations import operations
-from authz_service.openapi.source import MAX_DEPTH, MAX_FILE_BYTES, OpenApiError, read_source
+from authz_service.openapi.source import MAX_FILE_BYTES, read_source
+from authz_service.openapi.values import MAX_DEPTH, OpenApiError
 from tests.openapi.imported import api, load, operation, schemes
 
 INFO: dict[str, Any] = {"title": "Shop", "version": "1"}
@@ -151,7 +152,7 @@ import sys
 from pathlib import Path
 from authz_service.openapi.document import read_api
 from authz_service.openapi.importer import Choices, import_policy
-from authz_service.openapi.source import OpenApiError
+from authz_service.openapi.values import OpenApiError
 seen = []
 def hook(name, given):
     if name == "open":
@@ -228,6 +229,10 @@ def test_nothing_but_the_document_is_opened(place: str, tmp_path: Path) -> None:
          '#/security: no security scheme is named "zip"'),
         ({"/a": {"get": {"parameters": [{"name": "x"}]}}}, {},
          "#/paths/~1a/get/parameters/0/in: this field is missing"),
+        ({}, {"components": []}, "#/components: write a mapping"),
+        ({}, {"components": {"securitySchemes": []}}, "#/components/securitySchemes: write a map"),
+        ({}, {"components": {"securitySchemes": {"a": 1}}},
+         "#/components/securitySchemes/a: write a mapping"),
         ({}, {"servers": [{"url": 1}]}, "#/servers/0/url: write a string"),
     ],
 )  # fmt: skip

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from authz_service.openapi.draft import MAX_ROUTES, MAX_WIDER
 from authz_service.openapi.operations import operations
+from authz_service.openapi.servers import MAX_ADDRESSES
+from authz_service.openapi.values import OpenApiError
 from tests.openapi.imported import (
     DOCUMENTS,
     EXAMPLE,
@@ -490,6 +493,19 @@ def test_what_is_wider_asks_for_what_it_hides() -> None:
     assert policy.scopes("GET", "/b/e") == {"strong"}
 
 
+def test_what_is_wider_does_not_lend_its_get_to_a_head_that_it_hides() -> None:
+    paths = {
+        "/a.{x}/c": {"get": operation({"login": ["weak"]})},
+        "/b.{x}/d": {"head": operation({"login": ["weak"]})},
+        "/{y}/{z}": {"head": operation({"login": ["strong"]})},
+        "/{y}.e/d": {"get": operation({"login": ["other"]})},
+    }
+    policy = load(api(paths))
+    assert policy.scopes("HEAD", "/b/c") == {"weak", "strong"}
+    assert policy.scopes("GET", "/b/c") == {"weak"}
+    assert policy.scopes("HEAD", "/b/d") == {"weak", "other", "strong"}
+
+
 @pytest.mark.parametrize("template", ["/a//b", "/a/../b", "/a;b/;c", "/a%2Fb", "/%", "/a%00"])
 def test_a_path_that_is_refused_as_ambiguous_is_left_out_with_a_note(template: str) -> None:
     policy = load(one(READ, path=template))
@@ -605,3 +621,38 @@ def test_an_operation_knows_where_it_stands() -> None:
     (operation_of_a,) = operations(api({"/a": {"get": operation(READ)}}))
     assert str(operation_of_a) == "GET /a"
     assert operation_of_a.position.file == "shop.yaml"
+
+
+# Bounds
+
+
+def test_two_issuers_at_one_host_have_names_of_their_own() -> None:
+    components: dict[str, Any] = schemes("login")
+    url = "https://auth.example.com/other/.well-known/openid-configuration"
+    components["securitySchemes"]["other"] = {"type": "openIdConnect", "openIdConnectUrl": url}
+    paths = {"/a": {"get": operation(READ), "put": operation({"other": ["a"]})}}
+    policy = load(api(paths, components=components))
+    assert [issuer.name for issuer in policy.policy.issuers] == [
+        "auth.example.com",
+        "auth.example.com-2",
+    ]
+
+
+def test_of_very_many_servers_the_first_are_taken_with_a_note() -> None:
+    servers = [{"url": f"https://n{number}.example"} for number in range(MAX_ADDRESSES + 1)]
+    policy = load(one(READ, servers=servers))
+    assert len(policy.policy.hosts.values) == MAX_ADDRESSES
+    assert noted(policy, f"of {MAX_ADDRESSES + 1} servers, the first {MAX_ADDRESSES} are taken")
+
+
+def test_very_many_operations_and_hosts_together_are_refused() -> None:
+    servers = [{"url": f"https://n{number}.example"} for number in range(MAX_ADDRESSES)]
+    paths = {f"/{number}": {"get": operation(READ)} for number in range(MAX_ROUTES // 100 + 1)}
+    with pytest.raises(OpenApiError, match=f"more than {MAX_ROUTES} operations"):
+        imported(api(paths, servers=servers))
+
+
+def test_very_many_paths_that_cannot_be_said_are_refused() -> None:
+    paths = {f"/{number}/{{x}}.y": {"get": operation(READ)} for number in range(MAX_WIDER + 1)}
+    with pytest.raises(OpenApiError, match=f"more than {MAX_WIDER} paths"):
+        imported(api(paths))
