@@ -111,12 +111,6 @@ class Documented:
             host, base = _split(server)
             yield host, base + re.sub(r"\{[^}]*\}", "value", self.template)
 
-    def takes(self, method: str, every: list[Documented]) -> bool:
-        """Whether this is what *method* is judged by: HEAD by GET, where the path has no HEAD."""
-        heads = [each.template for each in every if each.method == "HEAD"]
-        implied = self.method == "GET" and self.template not in heads
-        return method == self.method or (method == "HEAD" and implied)
-
     def has(self, host: str, path: str) -> bool:
         """Whether the request is one of this operation."""
         pattern = re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(self.template))
@@ -141,6 +135,18 @@ def _meets(caller: Token | None, requirement: dict[str, list[str]]) -> bool:
         ISSUER_OF[name] in {None, caller.issuer} and caller.scopes.issuperset(scopes)
         for name, scopes in tokens.items()
     )
+
+
+def judging(every: list[Documented], method: str, host: str, path: str) -> list[Documented]:
+    """The operations that a request is one of: HEAD is its GET's, where its path has no HEAD."""
+    here = [each for each in every if each.has(host, path)]
+    heads = {each.template for each in here if each.method == "HEAD"}
+    return [
+        each
+        for each in here
+        if each.method == method
+        or (method == "HEAD" and each.method == "GET" and each.template not in heads)
+    ]
 
 
 def documented(document: dict[str, Any]) -> list[Documented]:
@@ -208,7 +214,7 @@ def test_a_request_needs_what_one_of_its_operations_asks_for(document: dict[str,
     for host, path, method in itertools.product(
         ("any.example", "one.example", "two.example"), paths, ("GET", "HEAD", "POST")
     ):
-        own = [each for each in every if each.takes(method, every) and each.has(host, path)]
+        own = judging(every, method, host, path)
         requirement = policy.requirement(method, path, host) if own else None
         for caller in CALLERS:
             assert not is_let_in(caller, requirement) or any(each.lets_in(caller) for each in own)
