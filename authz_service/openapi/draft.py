@@ -150,7 +150,6 @@ class _Drawing:
 
         `/{a}.json/c`, written as `/{a}/c`, gets requests that are those of `/{b}/{c}`.
         """
-        before = [(row, dict(row.methods)) for row in rows]
         wider = [row for row in rows if row.wider_than]
         if len(wider) > MAX_WIDER:
             message = f"more than {MAX_WIDER} paths that a pattern cannot say"
@@ -158,6 +157,8 @@ class _Drawing:
         for row in wider:
             if len(row.templates) > 1 and "HEAD" in row.methods and "GET" in row.methods:
                 self._restrict(row, "HEAD", row.methods["GET"])
+        before = [(row, dict(row.methods)) for row in rows]
+        for row in wider:
             for other, methods in before:
                 if _hides(row.path.shape, other.path.shape):
                     self._restrict_all(row, methods)

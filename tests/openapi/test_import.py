@@ -506,6 +506,16 @@ def test_what_is_wider_does_not_lend_its_get_to_a_head_that_it_hides() -> None:
     assert policy.scopes("HEAD", "/b/d") == {"weak", "other", "strong"}
 
 
+def test_what_is_wider_asks_for_the_head_of_what_is_wider_below_it() -> None:
+    paths = {
+        "/a.{x}/a": {"head": operation({"login": []})},
+        "/a.{x}/{y}": {"head": operation({"login": []})},
+        "/{x}/{y}": {"get": operation({"login": ["strong"]})},
+    }
+    policy = load(api(paths))
+    assert policy.scopes("HEAD", "/b/a") == policy.scopes("HEAD", "/b/c") == {"strong"}
+
+
 @pytest.mark.parametrize("template", ["/a//b", "/a/../b", "/a;b/;c", "/a%2Fb", "/%", "/a%00"])
 def test_a_path_that_is_refused_as_ambiguous_is_left_out_with_a_note(template: str) -> None:
     policy = load(one(READ, path=template))
