@@ -19,10 +19,12 @@ _COMMANDS: Final = {
     "lint": "Say what is wrong and what is suspicious with a policy.",
     "test": "Run the tests of a policy.",
     "explain": "Show every step of one decision.",
+    "import": "Write a policy from a description of an API.",
     "schema": "Print the JSON Schema of the policy file, for editors.",
     "completion": "Print what completes commands and options in a shell.",
     "demo": "Run everything on this machine and show what is decided.",
 }
+_MODULES: Final = {"import": "import_openapi"}  # import is a keyword
 
 # SIGHUP asks these to reload. From the start and to the end, it must not be what it is to others,
 # the end of the process; when they listen to it is up to them.
@@ -44,7 +46,7 @@ class _Context(click.Context):
 
 
 class _LazyGroup(click.Group):
-    """Finds each command in the module of its name."""
+    """Finds each command in the module of its name, or in that of `_MODULES`."""
 
     context_class = _Context
 
@@ -56,7 +58,8 @@ class _LazyGroup(click.Group):
             return None
         if cmd_name in _DEAF_TO_HANGUP:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        module = importlib.import_module(f"authz_service.cli.{cmd_name}")
+        name = _MODULES.get(cmd_name, cmd_name)
+        module = importlib.import_module(f"authz_service.cli.{name}")
         command: click.Command = module.command
         command.context_class = _Context
         return command

@@ -75,6 +75,8 @@ def _words(example: str) -> list[str]:
 
 
 def _assert_can_be_parsed(command: click.Command, words: list[str]) -> None:
+    if isinstance(command, click.Group):
+        command, words = command.commands[words[0]], words[1:]
     context = click.Context(command, info_name=command.name, parent=CONTEXT)
     values, rest, _order = command.make_parser(context).parse_args(words)
     assert rest == []

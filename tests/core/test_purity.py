@@ -41,6 +41,7 @@ FORBIDDEN: Final = (
 INWARD: Final = {
     "core": set[str](),
     "policy": {"core"},
+    "openapi": {"core", "policy"},
     "keys": {"core"},
     "telemetry": {"core"},
     "ext_authz": {"core", "_proto"},
