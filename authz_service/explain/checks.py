@@ -14,9 +14,9 @@ from authz_service.core.claims import (
 )
 from authz_service.core.conditions import ClaimCondition
 from authz_service.explain.step import Step
-from authz_service.explain.times import expiry, relative, span
+from authz_service.explain.times import expiry, relative
 from authz_service.explain.words import condition_in_words
-from authz_service.policy.why.wording import listed, moment, shown
+from authz_service.policy.why.wording import listed, moment, shown, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

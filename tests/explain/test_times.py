@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from authz_service.explain.at import parse_at
-from authz_service.explain.times import expiry, relative, span
+from authz_service.explain.times import expiry, relative
+from authz_service.policy.why.wording import span
 
 NOW = 1_750_000_000.0
 

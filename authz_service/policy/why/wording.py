@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _MAX_CHARACTERS: Final = 200
-_LONGER_UNITS: Final = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0))
+_UNITS: Final = (
+    ("year", 365 * 86400),
+    ("day", 86400),
+    ("hour", 3600),
+    ("minute", 60),
+    ("second", 1),
+)
+_MOST_YEARS: Final = 10_000
 
 
 def cut(text: str) -> str:
@@ -47,10 +54,12 @@ def listed(
 
 
 def span(seconds: float) -> str:
-    """A length of time in the largest unit that there are two of: `4 minutes`, `90 seconds`."""
-    unit, length = next((of for of in _LONGER_UNITS if seconds >= 2 * of[1]), ("second", 1.0))
-    count = f"{seconds / length:.1f}".removesuffix(".0")
-    return f"{count} {unit}" if count == "1" else f"{count} {unit}s"
+    """A length of time, rounded down, in the largest unit that there are two of: `4 minutes`."""
+    for unit, length in _UNITS:
+        if seconds >= 2 * length:
+            count = min(int(seconds // length), _MOST_YEARS)
+            return f"{count} {unit}s" if count < _MOST_YEARS else f"over {_MOST_YEARS} years"
+    return "1 second" if seconds >= 1 else "less than a second"
 
 
 def moment(numeric_date: float) -> str:
