@@ -14,7 +14,7 @@ from authz_service.policy.json_schema import policy_schema
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from authz_service.policy.field_types import JsonSchema
+    from authz_service.policy.json_schema.field_types import JsonSchema
 
 _KINDS: Final[Mapping[str, Callable[[], JsonSchema]]] = MappingProxyType({"policy": policy_schema})
 

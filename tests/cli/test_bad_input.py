@@ -78,7 +78,7 @@ COMMANDS: Final[dict[str, Callable[[Path], list[str | Path]]]] = {
     "explain": lambda path: ["explain", "--policy", path, "GET", "/x", "--host", "a.example"],
     "import openapi": lambda path: ["import", "openapi", path],
 }
-INPUTS: Final = {
+INPUTS: Final[dict[Callable[[Path], Path], str]] = {
     large: "MiB",
     bomb: "",
     deep: "deep",

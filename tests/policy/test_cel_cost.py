@@ -9,10 +9,10 @@ import pytest
 
 from authz_service.core.conditions import RequestAttributes
 from authz_service.core.request import Host, HttpRequest
-from authz_service.policy.cel_cost import Extent, macro_bodies
-from authz_service.policy.cel_patterns import MAX_STATES, states_of
-from authz_service.policy.cel_tokens import tokens_of
-from authz_service.policy.when import WhenExpression
+from authz_service.policy.when.cost import Extent, macro_bodies
+from authz_service.policy.when.expression import WhenExpression
+from authz_service.policy.when.patterns import MAX_STATES, states_of
+from authz_service.policy.when.tokens import tokens_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

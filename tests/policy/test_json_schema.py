@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from authz_service.core.forward import ForwardRules
-from authz_service.policy import PolicyError, json_schema
+from authz_service.policy import PolicyError
 from authz_service.policy.document import read_document
-from authz_service.policy.field_descriptions import FIELDS, MAPPINGS
 from authz_service.policy.files import TEST_ENDING
 from authz_service.policy.json_schema import policy_schema, written_fields
+from authz_service.policy.json_schema.document import _schema
+from authz_service.policy.json_schema.field_descriptions import FIELDS, MAPPINGS
 from authz_service.policy.schema import (
     ClaimValueFields,
     ForwardFields,
@@ -449,4 +450,4 @@ def _has(holder: object, step: str | int) -> bool:
 
 def test_a_type_that_nothing_is_known_of_leaves_no_hole_in_the_schema() -> None:
     with pytest.raises(LookupError, match="bytes"):
-        json_schema._schema(bytes)
+        _schema(bytes)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from authz_service.core.conditions import RequestAttributes
 from authz_service.core.decision import DenyReason
 from authz_service.core.request import Host, HttpRequest
-from authz_service.policy.when import MAX_LENGTH, WhenExpression, _message
+from authz_service.policy.when.expression import MAX_LENGTH, WhenExpression, _message
 
 if TYPE_CHECKING:
     from authz_service.core.strict_json import JsonObject
@@ -394,7 +394,7 @@ def test_one_expression_serves_many_threads() -> None:
     [
         ("import authz_service.policy.when", False),
         ("import authz_service.cli.serve", False),
-        ("from authz_service.policy.when import *; WhenExpression.parse('true')", True),
+        ("from authz_service.policy.when.expression import *; WhenExpression.parse('true')", True),
     ],
 )
 def test_the_library_is_loaded_only_for_an_expression(program: str, *, loaded: bool) -> None:

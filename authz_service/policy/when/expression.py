@@ -13,9 +13,9 @@ from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from authz_service.core.decision import DenyReason
-from authz_service.policy.cel_cost import MACROS, Extent, Workload, is_call
-from authz_service.policy.cel_patterns import MAX_STATES, states_of
-from authz_service.policy.cel_tokens import (
+from authz_service.policy.when.cost import MACROS, Extent, Workload, is_call
+from authz_service.policy.when.patterns import MAX_STATES, states_of
+from authz_service.policy.when.tokens import (
     Kind,
     MembersRead,
     Token,

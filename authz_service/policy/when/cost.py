@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from authz_service.policy.cel_tokens import Kind, Token, token_at
+from authz_service.policy.when.tokens import Kind, Token, token_at
 
 if TYPE_CHECKING:
     from authz_service.core.strict_json import JsonValue

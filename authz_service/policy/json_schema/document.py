@@ -17,8 +17,8 @@ from authz_service.core.forward import ForwardRules
 from authz_service.core.hosts import HostPattern
 from authz_service.policy import schema
 from authz_service.policy.duration import spell_duration
-from authz_service.policy.field_descriptions import FIELDS, MAPPINGS
-from authz_service.policy.field_types import METHODS, TEXTS, VALUES, JsonSchema, one_of
+from authz_service.policy.json_schema.field_descriptions import FIELDS, MAPPINGS
+from authz_service.policy.json_schema.field_types import METHODS, TEXTS, VALUES, JsonSchema, one_of
 
 _NOT_WRITTEN: Final = frozenset({"public"})  # has a form of its own
 _WITH_NULL: Final = frozenset({"claims_header"})
