@@ -37,8 +37,9 @@ format: $(VENV)/.installed ## put the code into shape
 proto: $(VENV)/.installed ## generate authz_service/_proto from proto/
 	@$(BIN)/python proto/generate.py
 
-bench: $(VENV)/.installed ## measurements that take minutes
+bench: $(VENV)/.installed ## measurements that take minutes (ARGS=--quick for fewer)
 	@$(BIN)/python bench/memory.py $(ARGS)
+	@PYTHONPATH=. $(BIN)/python bench/policy.py $(ARGS)
 
 lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv
