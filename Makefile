@@ -18,7 +18,7 @@ demo: $(VENV)/.installed ## run everything on this machine and show what is deci
 
 test: $(VENV)/.installed ## the whole test suite and the coverage of the core; with ARGS=… those tests alone
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest --quiet --cov --cov-report=
+	@$(BIN)/python -m pytest --quiet --numprocesses auto --cov --cov-report=
 	@$(BIN)/python -m coverage report --include='authz_service/core/*' --fail-under=100
 else
 	@$(BIN)/python -m pytest $(ARGS)
@@ -37,8 +37,9 @@ format: $(VENV)/.installed ## put the code into shape
 proto: $(VENV)/.installed ## generate authz_service/_proto from proto/
 	@$(BIN)/python proto/generate.py
 
-bench: $(VENV)/.installed ## measurements that take minutes
+bench: $(VENV)/.installed ## measurements that take minutes (ARGS=--quick for fewer)
 	@$(BIN)/python bench/memory.py $(ARGS)
+	@PYTHONPATH=. $(BIN)/python bench/policy.py $(ARGS)
 
 lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv

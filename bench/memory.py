@@ -128,4 +128,7 @@ def _request(method: str, path: str, token: str | None = None) -> CheckRequest:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checks", type=int, default=100_000)
+    parser.add_argument(
+        "--quick", action="store_const", dest="checks", const=10_000, help="10,000 Checks"
+    )
     sys.exit(main(parser.parse_args().checks))

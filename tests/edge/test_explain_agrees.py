@@ -336,7 +336,7 @@ header_lines = st.lists(
 quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@settings(quick, max_examples=400)
+@settings(quick, max_examples=150)
 @given(
     policy=st.sampled_from([*POLICIES, "shop"]),
     method=methods,
@@ -363,7 +363,7 @@ def test_explain_finds_what_the_service_answers(
     assert _told(_explained(request, _policy(policy))) == answer
 
 
-@settings(quick, max_examples=200)
+@settings(quick, max_examples=80)
 @given(
     policy=st.sampled_from([*POLICIES, "shop"]),
     method=methods | words,
@@ -404,7 +404,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(quick, max_examples=100)
+@settings(quick, max_examples=40)
 @given(
     policy=st.sampled_from([*POLICIES]),
     method=methods,

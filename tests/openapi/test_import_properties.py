@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from authz_service.core.policy import Requirement
     from authz_service.openapi.security import Access
 
-thorough = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 
 ISSUER_OF: Final = {"login": ISSUER, "oauth": ISSUER, "partner": PARTNER, "bearer": None}
 SCOPES: Final = ("a", "b", "c")

@@ -393,9 +393,7 @@ any_value = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(meaningful_text, inner, max_size=3),
     max_leaves=5,
 )
-MANY: Final = settings(
-    max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None
-)
+MANY: Final = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 @given(path=st.sampled_from([*PLACES]), value=meaningful_text | any_value)

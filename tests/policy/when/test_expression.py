@@ -350,7 +350,7 @@ EXPRESSIONS: Final = [
     st.lists(st.tuples(st.sampled_from(["a", "b", ":c"]) | st.text(), st.text()), max_size=5),
     st.dictionaries(st.just("id"), st.text()),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_whatever_is_sent_the_answer_is_true_or_false(
     expression: WhenExpression,
     claims: JsonObject,
