@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from authz_service.core.forward import ForwardRules
 from authz_service.core.policy import Public
 from authz_service.core.request import Host, RequestPath
 from authz_service.policy import PolicyError, load_policy
+from authz_service.policy.difference import difference
 from authz_service.policy.duration import parse_duration
 from authz_service.policy.presets import PRESETS
 from authz_service.policy.schema import (
@@ -26,10 +28,12 @@ from authz_service.policy.schema import (
     ResourceFields,
     RouteFields,
 )
+from authz_service.policy.when import WhenExpression
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 REFERENCE = (ROOT / "docs" / "policy.md").read_text("utf-8")
+RELOAD = (ROOT / "docs" / "reload.md").read_text("utf-8")
 DECISION = (ROOT / "docs" / "decision.md").read_text("utf-8")
 PRESET_PAGE = (ROOT / "docs" / "presets.md").read_text("utf-8")
 POLICY = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)[0]
@@ -172,3 +176,21 @@ def test_every_reason_but_our_own_fault_belongs_to_a_step() -> None:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text("utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("expression", re.findall(r"^when: (.*)$", REFERENCE, re.MULTILINE))
+def test_the_conditions_of_the_reference_compile(expression: str) -> None:
+    assert WhenExpression.parse(expression).text == expression
+
+
+def test_the_event_of_a_reload_has_the_fields_that_are_shown(tmp_path: Path) -> None:
+    shown = json.loads(re.findall(r"```json\n(.*?)```", RELOAD, re.DOTALL)[0])
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    route = "      - path: {}\n        methods: {}\n"
+    start = POLICY.partition("    routes:\n")[0] + "    routes:\n"
+    products = route.format("/products", "{POST: [write:products]}")
+    orders = route.format("/orders", "{GET: [read:orders]}")
+    old.write_text(start + products, "utf-8")
+    new.write_text(start + products.replace("write:", "edit:") + orders, "utf-8")
+    policies = [load_policy([file], environment={}) for file in (old, new)]
+    assert shown == {"event": "policy_reloaded", **difference(*policies).as_fields()}
