@@ -119,8 +119,17 @@ class _Compiler:
             ),
             hosts=HostIndex(MappingProxyType(self.hosts)),
             forward=forward,
-            audit=_audits_everything(fields for _place, fields in places),
+            audit=self._audits_everything(fields for _place, fields in places),
         )
+
+    def _audits_everything(self, files: Iterable[PolicyFields]) -> bool:
+        """Whether every file is in audit mode, and nothing in any of them is enforced.
+
+        A request that is ambiguous, or that no route names, may be meant for whatever there is.
+        """
+        modes = {fields.mode for fields in files}
+        routes = (route for index in self.hosts.values() for route in index)
+        return modes == {"audit"} and all(_is_audited(route) for route in routes)
 
     def _problem(self, place: _Place, message: str) -> None:
         self.problems.append(Problem(place.position, message))
@@ -349,11 +358,10 @@ def _forward_rules(fields: ForwardFields) -> ForwardRules:
     )
 
 
-def _audits_everything(files: Iterable[PolicyFields]) -> bool:
-    """Whether every file that opens something, or else every file at all, is in audit mode."""
-    every = list(files)
-    opening = [fields for fields in every if fields.resources] or every
-    return bool(opening) and all(fields.mode == "audit" for fields in opening)
+def _is_audited(route: Route) -> bool:
+    requirements = (*route.methods.values(), route.other_methods)
+    tokens = (each for each in requirements if isinstance(each, TokenRequirement))
+    return route.audit and all(each.audit for each in tokens)
 
 
 def _needs_token(route: RouteFields) -> bool:

@@ -25,6 +25,8 @@ ValuePath = tuple[str | int, ...]
 
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 32
+MAX_VALUES: Final = 150_000
+"""Values of one file: each can be a mistake, and each mistake costs time and memory."""
 
 _NULL: Final = re.compile(r"~|null|Null|NULL|")
 _BOOLEAN: Final = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -84,6 +86,7 @@ class _Reader:
         self._document = Document(file)
         self._text = text
         self._environment = environment
+        self._count = 0
         self._events: Iterator[yaml.Event] = yaml.parse(_yaml_of(file, text), _YAML_LOADER)
 
     def read(self) -> Document:
@@ -114,6 +117,9 @@ class _Reader:
 
     def _value(self, event: Any, path: ValuePath, depth: int) -> Value:  # noqa: ANN401
         self._document._values[path] = self._at(event.start_mark)  # noqa: SLF001 - it is its maker
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise self._error(event.start_mark, f"more than {MAX_VALUES} values: use several files")
         if depth > MAX_DEPTH:
             raise self._error(event.start_mark, f"nested more than {MAX_DEPTH} deep")
         self._refuse_anchors_and_tags(event)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from authz_service.policy.problems import Problem
+from authz_service.policy.problems import Position, Problem
 from authz_service.policy.schema import PolicyFields
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from authz_service.policy.document import Document, Value, ValuePath
+
+MOST_PROBLEMS: Final = 1000
+"""Mistakes of one file that are told one by one."""
 
 _EXPECTED: Final[Mapping[str, str]] = {
     "string_type": "write a string (in quotes, where it looks like a number)",
@@ -56,9 +59,10 @@ def validate_document(document: Document) -> ValidatedDocument:
     try:
         return ValidatedDocument(PolicyFields.model_validate(document.value))
     except ValidationError as invalid:
-        errors = invalid.errors(include_url=False)
         problems = problems_of(document, invalid, PolicyFields)
-        remains = _validate_remains(document.value, errors)
+        remains = None
+        if invalid.error_count() <= MOST_PROBLEMS:  # else it is not worth the time
+            remains = _validate_remains(document.value, invalid.errors(include_url=False))
         return ValidatedDocument(remains, problems, _has_every_issuer(document.value, remains))
 
 
@@ -72,9 +76,12 @@ def problems_of(
 
     *place_of* leads from a place in the model to the one in the file, where the two differ.
     """
-    return tuple(
-        _problem(document, error, model, place_of) for error in invalid.errors(include_url=False)
-    )
+    errors = invalid.errors(include_url=False, include_input=False)
+    problems = [_problem(document, error, model, place_of) for error in errors[:MOST_PROBLEMS]]
+    if len(errors) > MOST_PROBLEMS:
+        message = f"and {len(errors) - MOST_PROBLEMS} more mistakes in this file"
+        problems.append(Problem(Position(document.file), message))
+    return tuple(problems)
 
 
 def _has_every_issuer(value: Value, remains: PolicyFields | None) -> bool:

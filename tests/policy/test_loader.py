@@ -17,7 +17,8 @@ from authz_service.core.errors import AccessDenied
 from authz_service.core.jwks import KeySet
 from authz_service.core.policy import Policy, Public
 from authz_service.policy import PolicyError, Position, Problem, load_policy
-from authz_service.policy.document import MAX_FILE_BYTES
+from authz_service.policy.document import MAX_FILE_BYTES, MAX_VALUES
+from authz_service.policy.validate import MOST_PROBLEMS
 from tests.policy.folder import KEY_SET, Folder, match, policy_text, requirement
 
 if TYPE_CHECKING:
@@ -591,3 +592,21 @@ def test_a_policy_leaves_nothing_to_the_garbage_collector(folder: Folder, mistak
         assert gc.collect() < 100
     finally:
         gc.enable()
+
+
+def test_a_file_of_very_many_values_is_refused_before_anything_is_made_of_it(
+    folder: Folder,
+) -> None:
+    (problem,) = folder.problems(f"version: 1\nresources: [{'1,' * MAX_VALUES}1]")
+    assert problem.endswith(f"more than {MAX_VALUES} values: use several files")
+
+
+def test_of_very_many_mistakes_the_first_are_told_and_how_many_more_there_are(
+    folder: Folder,
+) -> None:
+    further = 5
+    rest, *told = folder.problems(
+        f"version: 1\nresources: [{', '.join(['1'] * (MOST_PROBLEMS + further))}]"
+    )
+    assert rest == f"policy.yaml: and {further} more mistakes in this file"
+    assert len(told) == MOST_PROBLEMS

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_service.core.decision import DenyReason
+from authz_service.core.authorize import authorize
+from authz_service.core.decision import Deny, DenyReason
 from authz_service.core.errors import AccessDenied
+from authz_service.core.request import HttpRequest
 from tests.policy.folder import Folder, match, policy_text, token_requirement
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def test_the_nearest_mode_counts(  # noqa: PLR0917 - one for each place
     policy = folder.load(policy_text(top=top, resource=resource, route=route, methods=methods))
     assert match(policy, "/orders/7").route.audit is route_audits
     assert audits_method(policy) is method_audits
-    assert policy.audit is (top == AUDIT)
+    assert policy.audit is (top == AUDIT and route_audits and method_audits)
 
 
 ISSUERS = "version: 1\nissuers: [{issuer: https://auth.example.com/oidc}]\n"
@@ -96,16 +98,35 @@ resources: [{name: %s, audience: https://a, routes: [{path: /%s, methods: {GET: 
         (("enforce", "enforce"), False),
     ],
 )
-def test_what_no_route_names_is_audited_where_every_file_with_resources_is(
+def test_what_no_route_names_is_audited_where_every_file_is(
     folder: Folder, modes: tuple[str, str], *, whole: bool
 ) -> None:
-    folder.write(ISSUERS, "issuers.yaml")
+    folder.write(f"{ISSUERS}mode: audit\n", "issuers.yaml")
     for name, mode in zip(("a", "b"), modes, strict=True):
         folder.write(RESOURCE % (mode, name, name), f"{name}.yaml")
     policy = folder.load_all()
     assert policy.audit is whole
     audits = {name: match(policy, f"/{name}").route.audit for name in ("a", "b")}
     assert audits == {name: mode == "audit" for name, mode in zip(audits, modes, strict=True)}
+
+
+def test_a_file_without_resources_that_is_enforced_keeps_what_no_route_names_closed(
+    folder: Folder,
+) -> None:
+    folder.write(ISSUERS, "issuers.yaml")
+    folder.write(RESOURCE % ("audit", "a", "a"), "a.yaml")
+    policy = folder.load_all()
+    assert not policy.audit
+    assert match(policy, "/a").route.audit
+
+
+@pytest.mark.parametrize("target", ["//orders/7", "/orders%2F7", "/x/../orders/7", "/nowhere"])
+def test_what_may_be_meant_for_an_enforced_resource_is_refused_in_a_file_that_is_audited(
+    folder: Folder, target: str
+) -> None:
+    policy = folder.load(policy_text(top=AUDIT, resource=ENFORCE))
+    request = HttpRequest("GET", "any.example", target)
+    assert isinstance(authorize(request, policy=policy, keys={}, now=0), Deny)
 
 
 def test_a_policy_without_resources_follows_what_its_files_say(folder: Folder) -> None:

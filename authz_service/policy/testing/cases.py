@@ -107,9 +107,19 @@ class _Cases:
             for number, test in enumerate(self.fields.tests)
             for case in self._of_test(test, ("tests", number))
         ]
+        for case in cases:
+            self._check_upstream(case)
         if self.problems:
             raise PolicyError(self.problems)
         return cases
+
+    def _check_upstream(self, case: Case) -> None:
+        """A header that is never there is not there for a misspelt name either."""
+        known = {"authorization", *self.writer.policy.forward.identity_headers}
+        for name, value in case.expected.upstream.items():
+            if value is None and name not in known and not case.request.header_values(name):
+                message = f"{name}: nobody sets or sends this header, so it says nothing to expect"
+                self.problems.append(Problem(case.position, f"{message} that it is not there"))
 
     def _problem(self, path: ValuePath, message: str) -> None:
         self.problems.append(Problem(self.document.position(path), message))

@@ -197,6 +197,13 @@ class ExpectedFields(StrictMapping):
     )
 
     @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.upstream and self.model_fields_set <= {"upstream"}:
+            message = "nothing is expected here: write allow, deny, a reason, or some header"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
         if self.decision == "allow" and self.reason is not None:
             message = "a reason is one to deny: write decision: deny, or leave one of them out"

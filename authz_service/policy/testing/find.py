@@ -52,11 +52,23 @@ def _files(path: Path, environment: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _below(directory: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(directory, onerror=_unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    seen = {os.path.realpath(directory)}
+    for folder, folders, names in os.walk(directory, onerror=_unreadable, followlinks=True):
+        folders[:] = _not_seen(folder, folders, seen)
         for name in sorted(names):
             if not name.startswith(".") and _is_named_as_tests(file := Path(folder, name)):
                 yield file
+
+
+def _not_seen(folder: str, names: Iterable[str], seen: set[str]) -> list[str]:
+    """The directories to go on into, each once: a link may lead back to where it is."""
+    fresh = []
+    for name in sorted(name for name in names if not name.startswith(".")):
+        real = os.path.realpath(Path(folder, name))
+        if real not in seen:
+            seen.add(real)
+            fresh.append(name)
+    return fresh
 
 
 def _unreadable(error: OSError) -> None:
@@ -66,7 +78,7 @@ def _unreadable(error: OSError) -> None:
 
 
 def _is_named_as_tests(file: Path) -> bool:
-    return file.suffix in SUFFIXES and file.stem.endswith(TEST_ENDING)
+    return file.suffix.lower() in SUFFIXES and file.stem.lower().endswith(TEST_ENDING)
 
 
 def _is_policy(file: Path, environment: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from authz_service.core.decision import Allow, Preflight
 from authz_service.core.policy import is_method
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Reach:
 
     def note(self, decision: Decision, method: str) -> None:
         """Take note of the requirement that *decision*, on a request with *method*, was made by."""
-        if decision.match is None:
+        if decision.match is None or _is_preflight(decision):  # that needs no requirement
             return
         route = decision.match.route
         if (named := _named_method(route, method)) is not None:
@@ -46,6 +47,10 @@ class Reach:
             methods = tuple(_methods(route))
             missed = tuple(name for name in methods if (id(route), name) not in self._reached)
             yield RouteReach(route.resource, route.pattern.text, methods, missed)
+
+
+def _is_preflight(decision: Decision) -> bool:
+    return isinstance(decision, Allow) and isinstance(decision.grant, Preflight)
 
 
 def _methods(route: Route) -> Iterator[str]:

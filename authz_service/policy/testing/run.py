@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from authz_service.core.answers import ANSWERS
 from authz_service.core.authorize import authorize
-from authz_service.core.decision import Allow, Decision, Deny
+from authz_service.core.decision import Allow, Decision, Deny, DenyReason
 from authz_service.core.summary import summarize
 from authz_service.policy.testing.reach import Reach
 from authz_service.policy.testing.tokens import Keys
@@ -81,6 +81,9 @@ def _differences(case: Case, decision: Decision) -> Iterator[Difference]:
         expected = getattr(case.expected, what)
         if expected is not None and expected != actual.get(what):
             yield Difference(what, str(expected), _text(actual.get(what)))
+    fault = DenyReason.INTERNAL_ERROR.value
+    if actual.get("reason") == fault != case.expected.reason:  # no refusal that was meant
+        yield Difference("reason", "the policy's", fault)
     for name, expected in case.expected.upstream.items():
         value = upstream_value(name, case.request, decision)
         if value != expected or not isinstance(decision, Allow):

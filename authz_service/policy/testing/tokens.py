@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _LIFETIME: Final = 3600.0  # seconds
 _TIMES: Final = ("exp", "nbf", "iat", "auth_time")
 _NEVER_FILLED_IN: Final = frozenset({"aud", "scope", "scp"})
+_MOST_LIKE: Final = 32
 _RELATIVE: Final = re.compile(r"(?P<sign>[+-])(?P<duration>.+)")
 
 
@@ -81,6 +82,9 @@ class TokenWriter:
             return token
         if token.like == NO_TOKEN:
             return None
+        if len(seen) == _MOST_LIKE:
+            message = f"more than {_MOST_LIKE} tokens are each like the next: say more of one"
+            raise ValueError(message)
         if token.like in seen:
             message = f"{' is like '.join((*seen, token.like))}"
             raise ValueError(message)
@@ -126,7 +130,7 @@ class TokenWriter:
         claims |= {"iss": issuer.identifiers[0], "iat": self.now, "exp": self.now + lifetime}
         claims |= token.claims
         claims |= {name: _moment(name, claims[name], self.now) for name in _TIMES if name in claims}
-        return {name: value for name, value in claims.items() if name not in token.without}
+        return _without(claims, token.without, "without")
 
 
 def _filled_in(token: TokenFields, issuer: Issuer) -> set[str]:
@@ -148,7 +152,7 @@ def _changed(token: TokenFields, by: TokenFields) -> TokenFields:
             "claims": token.claims | by.claims,
             "without": _left_out(token.without, by.claims, by.without),
             "without_header": _left_out(token.without_header, by.header, by.without_header),
-            "forged": token.forged or by.forged,
+            "forged": by.forged if "forged" in by.model_fields_set else token.forged,
         }
     )
 
@@ -163,7 +167,16 @@ def _header(token: TokenFields, issuer: Issuer) -> dict[str, Any]:
     if names:
         header["typ"] = "at+jwt" if "at+jwt" in names else min(names)
     header |= token.header
-    return {name: value for name, value in header.items() if name not in token.without_header}
+    return _without(header, token.without_header, "without_header")
+
+
+def _without(members: dict[str, Any], names: Iterable[str], field_name: str) -> dict[str, Any]:
+    """Leave *names* out of *members*. Raises ValueError for one that is not there: a mistake."""
+    for name in names:
+        if name not in members:
+            message = f"{field_name}: {_unknown('member', name, members)}"
+            raise ValueError(message)
+    return {name: value for name, value in members.items() if name not in names}
 
 
 def _moment(name: str, value: object, now: float) -> object:

@@ -71,7 +71,10 @@ def test_what_is_so_passes(suite: Suite, test: str) -> None:
             [("x-auth-subject", "bob", "alice"), ("x-auth-client-id", None, "test-client_id")],
         ),
         (f"{OPEN}, expect: {{upstream: {{x-auth-subject: a}}}}", [("x-auth-subject", "a", None)]),
-        (f"{DENIED}, expect: {{upstream: {{a: null}}}}", [("a", None, None)]),
+        (
+            f"{DENIED}, expect: {{upstream: {{x-auth-scope: null}}}}",
+            [("x-auth-scope", None, None)],
+        ),
         (
             f"{DENIED}, expect: {{decision: allow, status: 200, upstream: {{a: b}}}}",
             [("decision", "allow", "deny"), ("status", "200", "401"), ("a", "b", None)],
@@ -129,6 +132,8 @@ def test_a_fault_of_ours_is_a_refusal_as_it_is_to_envoy(
     monkeypatch.setattr("authz_service.policy.testing.run.authorize", fail)
     [outcome] = suite.outcomes(f"tests: [{{{OPEN}, expect: {DenyReason.INTERNAL_ERROR.value}}}]\n")
     assert outcome.passed
+    [outcome] = suite.outcomes(f"tests: [{{{OPEN}, expect: deny}}]\n")
+    assert not outcome.passed
 
 
 def test_cases_are_named_by_what_makes_them_different(suite: Suite) -> None:
