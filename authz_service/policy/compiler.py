@@ -180,6 +180,11 @@ class _Compiler:
             self._check_url(fields.jwks_uri, fields, place / "jwks_uri")
         else:
             self._check_url(identifier, fields, place / "issuer")
+            if "/.well-known/" in identifier:
+                self._problem(
+                    place / "issuer",
+                    "an issuer is what stands before /.well-known/, exactly as `iss` has it",
+                )
             if "?" in identifier:
                 self._problem(place / "issuer", "an issuer has no query (RFC 8414, section 2)")
         refresh = fields.refresh

@@ -461,6 +461,14 @@ def test_a_url_is_ascii(folder: Folder) -> None:
     )
 
 
+def test_the_address_of_the_metadata_is_no_issuer(folder: Folder) -> None:
+    address = "https://a.example/oidc/.well-known/openid-configuration"
+    folder.refuses(
+        f"version: 1\nissuers: [{{issuer: »'{address}'}}]\n",
+        "an issuer is what stands before /.well-known/",
+    )
+
+
 def test_metadata_is_not_looked_for_at_an_issuer_with_a_query(folder: Folder) -> None:
     folder.refuses(
         "version: 1\nissuers: [{issuer: »'https://a.example/?tenant=1'}]\n",
