@@ -14,6 +14,7 @@ import click
 from authz_service.cli import explain_arguments as arguments
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import FAILED, refuse
+from authz_service.cli.path_arguments import paths
 from authz_service.explain.document import to_json
 from authz_service.explain.explanation import explain
 from authz_service.explain.judged import KeyOrigin, KeysUsed, issuer_whose_keys_are_needed
@@ -58,7 +59,7 @@ _STYLES: Final[Mapping[Tone, Callable[[str], str]]] = {
 )
 @click.option(
     "--policy", multiple=True, required=True, envvar="AUTHZ_POLICY", metavar="PATH",
-    show_envvar=True, type=click.Path(), callback=arguments.paths,
+    show_envvar=True, type=click.Path(), callback=paths,
     help="Policy file, or a directory of them. May be given more than once.",
 )  # fmt: skip
 @click.option(

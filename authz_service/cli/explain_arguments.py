@@ -49,15 +49,6 @@ class KeyFile:
     key_set: KeySet = field(repr=False)
 
 
-def paths(
-    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
-) -> tuple[Path, ...]:
-    """Read the policy's paths."""
-    if "" in value:
-        raise click.BadParameter("the path is empty")
-    return tuple(Path(path) for path in value)
-
-
 def headers(
     _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
 ) -> tuple[Header, ...]:
