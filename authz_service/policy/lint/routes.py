@@ -128,7 +128,7 @@ class _Beginnings:
             node = node.after.setdefault(text, _Beginnings())
 
     def are_below(self, prefix: Sequence[Segment]) -> bool:
-        """Whether every path of any of the patterns begins with *prefix*."""
+        """Whether there is a pattern whose every path begins with *prefix*."""
         nodes = [self]
         for segment in prefix:
             if isinstance(segment, Literal):
