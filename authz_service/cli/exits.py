@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -25,19 +26,22 @@ NOT_READ: Final = 141
 def refuse(*lines: str) -> NoReturn:
     """Say what is wrong on standard error, one mistake a line, and end with `BAD_INPUT`.
 
-    That nobody reads it makes it no less wrong.
+    That nobody reads it, or that it cannot be written, makes it no less wrong.
     """
     try:
         for line in lines:
             click.echo(line, err=True)
-    except BrokenPipeError:
+    except OSError:
         _drop_what_is_left()
     sys.exit(BAD_INPUT)
 
 
 @contextlib.contextmanager
 def quiet_endings() -> Iterator[None]:
-    """End without a traceback or a word where a person, or the reader of our output, has left."""
+    """End without a traceback where a person, or the reader of our output, has left: silently.
+
+    Where the output cannot be written, such as to a full disk, say so in one line.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -45,6 +49,17 @@ def quiet_endings() -> Iterator[None]:
     except BrokenPipeError:
         _drop_what_is_left()
         sys.exit(NOT_READ)
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _drop_what_is_left()
+        refuse(f"authz-service: the output cannot be written: {error.strerror}")
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether it was click that raised *error*: of what it does, writing alone lets one out."""
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).startswith("click.")
 
 
 def _drop_what_is_left() -> None:

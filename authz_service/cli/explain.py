@@ -14,6 +14,7 @@ import click
 from authz_service.cli import explain_arguments as arguments
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import FAILED, refuse
+from authz_service.cli.token_like import looks_like_a_token
 from authz_service.explain.document import to_json
 from authz_service.explain.explanation import explain
 from authz_service.explain.judged import KeyOrigin, KeysUsed, issuer_whose_keys_are_needed
@@ -47,8 +48,21 @@ _STYLES: Final[Mapping[Tone, Callable[[str], str]]] = {
 }
 
 
+class _Command(click.Command):
+    """Does not repeat a token that was taken for an option, its first characters being dashes."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if not looks_like_a_token(error.option_name):
+                raise
+        raise click.UsageError("a token is no option; it goes into a file: --token-file", ctx)
+
+
 @click.command(
     "explain",
+    cls=_Command,
     context_settings={"allow_extra_args": True},
     epilog=examples(
         "authz-service explain --policy policy.yaml GET https://shop.example.com/healthz",
@@ -58,7 +72,7 @@ _STYLES: Final[Mapping[Tone, Callable[[str], str]]] = {
 )
 @click.option(
     "--policy", multiple=True, required=True, envvar="AUTHZ_POLICY", metavar="PATH",
-    show_envvar=True, type=click.Path(), callback=arguments.paths,
+    show_envvar=True, type=click.Path(), callback=arguments.policy_paths,
     help="Policy file, or a directory of them. May be given more than once.",
 )  # fmt: skip
 @click.option(
@@ -73,7 +87,10 @@ _STYLES: Final[Mapping[Tone, Callable[[str], str]]] = {
     "-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", callback=arguments.headers,
     help="A header of the request. May be given more than once.",
 )  # fmt: skip
-@click.option("--host", metavar="HOST", help="The host, where URL is a path.")
+@click.option(
+    "--host", metavar="HOST", callback=arguments.no_token,
+    help="The host, where URL is a path.",
+)  # fmt: skip
 @click.option(
     "--jwks", "key_file", metavar="FILE", callback=arguments.key_file,
     help="Take the keys of the token's issuer from this JWK Set, and fetch nothing.",
@@ -87,7 +104,7 @@ _STYLES: Final[Mapping[Tone, Callable[[str], str]]] = {
     help="Judge at this moment: 2026-03-01T09:30:00Z, -5m, +2h.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-@click.argument("method")
+@click.argument("method", callback=arguments.no_token)
 @click.argument("url", callback=arguments.url)
 @click.pass_context
 def command(  # noqa: PLR0913 - one for each option

@@ -5,6 +5,7 @@ No message repeats what may be a token.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from authz_service.cli.path_arguments import paths
+from authz_service.cli.token_like import looks_like_a_token
 from authz_service.core.errors import IssuerError
 from authz_service.core.jwks import parse_jwk_set
 from authz_service.explain.at import parse_at
@@ -49,13 +52,20 @@ class KeyFile:
     key_set: KeySet = field(repr=False)
 
 
-def paths(
-    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
+def policy_paths(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
 ) -> tuple[Path, ...]:
     """Read the policy's paths."""
-    if "" in value:
-        raise click.BadParameter("the path is empty")
-    return tuple(Path(path) for path in value)
+    for path in value:
+        _check_file_name(parameter, path)
+    return paths(context, parameter, value)
+
+
+def no_token(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Take *value*, which the report repeats, as it is."""
+    if value is not None and looks_like_a_token(value):
+        raise _no_token(parameter, f"a {parameter.name}")
+    return value
 
 
 def headers(
@@ -68,12 +78,15 @@ def headers(
         raise click.BadParameter(str(error)) from None
 
 
-def url(_context: click.Context, _parameter: click.Parameter, value: str) -> Url:
+def url(_context: click.Context, parameter: click.Parameter, value: str) -> Url:
     """Read the URL."""
     try:
-        return Url.parse(value)
+        read = Url.parse(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+    if looks_like_a_token(read.authority or ""):
+        raise _no_token(parameter, "a host")
+    return read
 
 
 def at(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float:
@@ -86,11 +99,12 @@ def at(_context: click.Context, _parameter: click.Parameter, value: str | None) 
 
 
 def key_file(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
+    _context: click.Context, parameter: click.Parameter, value: str | None
 ) -> KeyFile | None:
     """Read a JWK Set."""
     if value is None:
         return None
+    _check_file_name(parameter, value)
     try:
         with _opened(value) as stream:
             return KeyFile(value, parse_jwk_set(_bounded(stream, value, _MAX_KEY_FILE_BYTES)))
@@ -115,13 +129,27 @@ def token_from_stdin(
 
 
 def token_from_file(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
+    _context: click.Context, parameter: click.Parameter, value: str | None
 ) -> str | None:
     """Read the token from a file."""
     if value is None:
         return None
+    _check_file_name(parameter, value)
     with _opened(value) as stream:
         return _token(stream, value)
+
+
+def _check_file_name(parameter: click.Parameter, name: str) -> None:
+    """Refuse a token in the place of a file; a file may be named as it likes."""
+    if looks_like_a_token(name) and not os.path.lexists(name):
+        raise _no_token(parameter, "a file")
+
+
+def _no_token(parameter: click.Parameter, wanted: str) -> click.UsageError:
+    name = (
+        parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+    )
+    return click.UsageError(f"{name} takes {wanted}, not a token")
 
 
 def _opened(name: str) -> BinaryIO:

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import quiet_endings
+from authz_service.cli.token_like import looks_like_a_token
 
 _COMMANDS: Final = {
     "serve": "Run the service.",
@@ -69,7 +70,8 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in _COMMANDS and not ctx.resilient_parsing:
-            ctx.fail(f"No such command {name!r}.{_suggestion(name)}")
+            shown = "" if looks_like_a_token(name) else f" {name!r}"
+            ctx.fail(f"No such command{shown}.{_suggestion(name)}")
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

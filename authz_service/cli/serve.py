@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import refuse
+from authz_service.cli.path_arguments import paths
 from authz_service.policy import PolicyError
 from authz_service.server.listen import ListenError, TcpAddress, UnixAddress, parse_address
 from authz_service.server.service import ServeSettings, serve
@@ -17,6 +17,7 @@ from authz_service.telemetry import logs
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from pathlib import Path
 
 _ADMIN_FORMS = "write HOST:PORT, [::]:PORT or off"
 
@@ -44,14 +45,6 @@ def _admin_address(
     return address
 
 
-def _paths(
-    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
-) -> tuple[Path, ...]:
-    if "" in value:
-        raise click.BadParameter("the path is empty")
-    return tuple(Path(path) for path in value)
-
-
 @click.command("serve", epilog=examples(
     "authz-service serve --policy policy.yaml",
     "authz-service serve --policy policy.d/ --listen unix:/run/authz.sock --log-format console",
@@ -59,7 +52,7 @@ def _paths(
 ))  # fmt: skip
 @click.option(
     "--policy", multiple=True, required=True, envvar="AUTHZ_POLICY", metavar="PATH",
-    show_envvar=True, type=click.Path(), callback=_paths,
+    show_envvar=True, type=click.Path(), callback=paths,
     help="Policy file, or a directory of them. May be given more than once.",
 )  # fmt: skip
 @click.option(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -13,6 +12,7 @@ import click
 from authz_service.cli.case_report import Report, Verbosity
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import FAILED, refuse
+from authz_service.cli.path_arguments import paths
 from authz_service.policy import PolicyError, load_policy
 from authz_service.policy.testing.cases import cases_of, read_case_file
 from authz_service.policy.testing.find import NoTestsError, find, policy_paths
@@ -22,6 +22,7 @@ from authz_service.policy.testing.tokens import TokenWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from authz_service.policy import Problem
     from authz_service.policy.testing.cases import Case, CaseFile
@@ -43,10 +44,10 @@ tests:
     ),
 )
 @click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(), callback=paths
 )
 @click.option(
-    "--policy", multiple=True, metavar="PATH", type=click.Path(path_type=Path),
+    "--policy", multiple=True, metavar="PATH", type=click.Path(), callback=paths,
     help="Test this policy, whatever the files say. May be given more than once.",
 )  # fmt: skip
 @click.option("-k", "text", metavar="TEXT", help="Only the cases that have TEXT in their name.")

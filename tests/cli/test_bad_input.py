@@ -114,6 +114,32 @@ def test_one_line_and_the_right_status(
     assert len(told[0]) < 500
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_empty_path_is_not_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (tmp_path / "policy.yaml").write_text(policy_text(), "utf-8")
+    (tmp_path / "x_test.yaml").write_text(TESTS, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    written = COMMANDS[command](tmp_path / "policy.yaml")
+    arguments = ["" if each == tmp_path / "policy.yaml" else each for each in written]
+    status, output, errors = run(*arguments)
+    assert (status, output) == (2, "")
+    assert errors
+
+
+def test_an_empty_path_of_tests_is_not_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policy.yaml").write_text(policy_text(), "utf-8")
+    (tmp_path / "policy_test.yaml").write_text(TESTS, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert run("test", ".")[0] == 0
+    status, output, errors = run("test", "")
+    assert (status, output) == (2, "")
+    assert "the path is empty" in errors
+
+
 @pytest.mark.parametrize("token", [b"\xff\xfe\x00\x1b[31m" * 20, b"\0", b"a.b.c", b"e30.e30.\n"])
 def test_a_token_of_junk_is_refused_like_any_other(tmp_path: Path, token: bytes) -> None:
     policy = tmp_path / "policy.yaml"

@@ -501,6 +501,73 @@ def test_a_token_as_an_argument_is_refused_and_not_repeated(desk: Desk) -> None:
     desk.explain("--token", token, "GET", URL).assert_refused("--token-file", "shell's history")
 
 
+ELSEWHERE: Final = {
+    "token-file": (["--token-file", "{}", "GET", URL], "--token-file takes a file, not a token"),
+    "token-file=": (["--token-file={}", "GET", URL], "--token-file takes a file, not a token"),
+    "bearer": (["--token-file", "Bearer {}", "GET", URL], "--token-file takes a file, not a token"),
+    "jwks": (["--jwks", "{}", "GET", URL], "--jwks takes a file, not a token"),
+    "policy": (["--policy", "{}", "GET", URL], "--policy takes a file, not a token"),
+    "option": (["--{}", "GET", URL], "a token is no option"),
+    "option=": (["--{}=x", "GET", URL], "a token is no option"),
+    "host": (["--host", "{}", "GET", "/"], "--host takes a host, not a token"),
+    "method": (["{}", URL], "METHOD takes a method, not a token"),
+    "url": (["GET", "https://{}/"], "URL takes a host, not a token"),
+    "moment": (["--at", "{}", "GET", URL], "such as 2026-03-01T09:30:00Z"),
+}
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+@pytest.mark.parametrize(
+    "head", ["eyJhbGciOiJFUzM4NCJ9", "ewogICJhbGciOiAiRVMzODQiCn0", "eyAiYWxnIjogIkVTMzg0IiB9"]
+)
+@pytest.mark.parametrize("mode", [[], ["--json"]])
+def test_a_token_in_the_place_of_something_else_is_not_repeated(
+    desk: Desk, place: str, head: str, mode: list[str]
+) -> None:
+    arguments, message = ELSEWHERE[place]
+    token = f"{head}.eyJzdWIiOiJhIn0.U0lHTkFUVVJF"
+    run = desk.explain(*mode, *(each.format(token) for each in arguments))
+    run.assert_refused(message)
+    for part in token.split("."):
+        assert part not in run.errors
+
+
+def test_an_encrypted_token_is_not_repeated_either(desk: Desk) -> None:
+    run = desk.explain("--token-file", "eyJhbGciOiJkaXIifQ..aXY.Y2lwaGVy.dGFn", "GET", URL)
+    run.assert_refused("--token-file takes a file, not a token")
+    assert "eyJ" not in run.errors
+
+
+@pytest.mark.parametrize(
+    "name", ["access-token-of-production.2026.txt", "keyJane.old.txt", "Access.token.txt"]
+)
+def test_the_name_of_a_missing_file_is_repeated(desk: Desk, name: str) -> None:
+    run = desk.explain("--token-file", name, "GET", URL)
+    run.assert_refused(f"{name}: No such file")
+
+
+def test_a_file_may_be_named_as_a_token_is(desk: Desk) -> None:
+    name = desk.write(current_token(), "eyJhbGciOiJFUzM4NCJ9.token.txt")
+    run = desk.explain("--token-file", name, "--jwks", "jwks.json", "GET", URL)
+    assert run.status == ALLOWED
+
+
+@pytest.mark.parametrize(
+    "host", ["ec2-203-0-113-25-compute-1.eu.example", "a.b.c", "keyJane.shop.example"]
+)
+def test_a_long_host_is_no_token(desk: Desk, host: str) -> None:
+    run = desk.explain("--host", host, "GET", "/products")
+    assert run.status == DENIED
+    assert host in run.output
+
+
+def test_a_token_in_the_place_of_a_command_is_not_repeated() -> None:
+    result = CliRunner().invoke(main, ["eyJhbGciOiJFUzM4NCJ9.eyJzdWIiOiJhIn0.U0lH"])
+    assert result.exit_code == BAD_USAGE
+    assert "No such command." in result.stderr
+    assert "eyJ" not in result.output
+
+
 @pytest.mark.parametrize(
     "junk",
     [os.urandom(300), b"\0", b"\xff\xfe", "e30.e30.", b"a b", b"x" * MAX_TOKEN_FILE_BYTES, b"{}"],

@@ -4,7 +4,8 @@ The host is chosen first, and its routes alone are looked at. So a route for any
 another resource names one, and that is seldom remembered.
 
 Each host pattern is one bit. A tree of all patterns tells, for a path, the bits of the hosts that
-have a route for it; what is missing is hidden. So the time is that of one lookup for each route.
+have a route for it, and for which methods; what is missing is hidden. So the time is that of one
+lookup for each route, and for one with `**`, of one for each number of segments.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from authz_service.policy.lint.walk import resources, routes, routes_of
 from authz_service.policy.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from authz_service.core.routes import Segment
     from authz_service.policy.lint.walk import WrittenRoute
     from authz_service.policy.loader import LoadedPolicy
     from authz_service.policy.place import Place
 
+_ANY: Final = "*"
 _MOST_NAMED: Final = 3
 """So many hosts stand in a message; of the others, how many they are."""
 
@@ -49,13 +51,23 @@ def hidden_by_host(loaded: LoadedPolicy) -> Iterator[Problem]:
 
 
 def _hidden_at(route: WrittenRoute, hosts: _Hosts, reach: Reach) -> int:
-    """The bits of the hosts that *route*'s own cover, and that have no route for its path."""
+    """The bits of the hosts that *route*'s own cover, and that have less for its paths."""
     hidden = 0
     for host in route.resource.hosts:
-        below = hosts.below.get(host, 0)
-        if below and (path := reach.path(host, route.fields.path)) is not None:
-            hidden |= below & ~hosts.tree.holders(path, 0)
+        if below := hosts.below.get(host, 0):
+            for path in reach.paths(host, route.fields.path):
+                hidden |= _hidden_from(path, route.fields.methods, below, hosts.tree)
     return hidden
+
+
+def _hidden_from(path: Sequence[str], methods: Iterable[str], below: int, tree: _Tree) -> int:
+    """The bits, of those of *below*, that have no route for *path*, or none of its *methods*."""
+    hidden, undecided = 0, below
+    for end in tree.matching(path):
+        for method in methods:
+            hidden |= undecided & end.without(method)
+        undecided &= ~end.hosts
+    return hidden | undecided
 
 
 def _problem(missing: Sequence[WrittenRoute], bits: int, hosts: _Hosts) -> Problem:
@@ -73,16 +85,39 @@ def _problem(missing: Sequence[WrittenRoute], bits: int, hosts: _Hosts) -> Probl
 
 
 @dataclass(slots=True)
+class _End:
+    """The hosts, as bits, that have a pattern which ends here, and those for each method of it."""
+
+    hosts: int = 0
+    methods: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, methods: Iterable[str], bits: int) -> None:
+        """Note that the hosts of *bits* have *methods* here."""
+        self.hosts |= bits
+        for method in methods:
+            self.methods[method] |= bits
+
+    def without(self, method: str) -> int:
+        """The hosts that refuse *method* here; none do so for `*`, where they name their own."""
+        if method == _ANY:
+            return 0
+        own = self.methods.get(method, 0) | self.methods.get(_ANY, 0)
+        if method == "HEAD":
+            own |= self.methods.get("GET", 0)
+        return self.hosts & ~own
+
+
+@dataclass(slots=True)
 class _Tree:
-    """The hosts, as bits, that have a pattern which ends here, or takes the rest from here."""
+    """The patterns of all hosts: those that end here, and those that take the rest from here."""
 
     literals: dict[str, _Tree] = field(default_factory=dict)
     one: _Tree | None = None
-    end: int = 0
-    rest: int = 0
+    end: _End = field(default_factory=_End)
+    rest: _End = field(default_factory=_End)
 
-    def add(self, segments: Sequence[Segment], bits: int) -> None:
-        """Note that the hosts of *bits* have a pattern of *segments*."""
+    def ending(self, segments: Sequence[Segment]) -> _End:
+        """Where a pattern of *segments* ends."""
         node = self
         for segment in segments:
             match segment:
@@ -92,19 +127,18 @@ class _Tree:
                     node.one = node.one or _Tree()
                     node = node.one
                 case _:
-                    node.rest |= bits
-                    return
-        node.end |= bits
+                    return node.rest
+        return node.end
 
-    def holders(self, path: Sequence[str], position: int) -> int:
-        """The hosts that have any pattern which matches *path*."""
+    def matching(self, path: Sequence[str], position: int = 0) -> Iterator[_End]:
+        """Where the patterns end that match *path*, in the order in which a host tries them."""
         if position == len(path):
-            return self.end | self.rest
-        bits = self.rest
-        for child in (self.literals.get(path[position]), self.one):
-            if child is not None:
-                bits |= child.holders(path, position + 1)
-        return bits
+            yield self.end
+        else:
+            for child in (self.literals.get(path[position]), self.one):
+                if child is not None:
+                    yield from child.matching(path, position + 1)
+        yield self.rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +167,7 @@ class _Hosts:
         for _place, resource in resources(loaded):
             own = sum(bits[host] for host in set(resource.hosts))
             for route in resource.routes:
-                hosts.tree.add(route.path.segments, own)
+                hosts.tree.ending(route.path.segments).add(route.methods, own)
         return hosts
 
     def named(self, bits: int) -> Iterator[tuple[HostPattern, Place]]:

@@ -6,8 +6,8 @@ variable a word that is a literal of no pattern at all. At a literal of the patt
 follows it; at a variable, no literal fits, so it follows the variable. So it walks exactly along
 the pattern, and what has no `**` is reached. With a `**`, it is at the right node, and what is
 above the rest there are only the patterns that go on with variables: with words as above, only how
-many follow matters. No pattern has more than `MAX_SEGMENTS`, so what happens at one more happens
-at all that are longer. What none of these numbers leads to, no path leads to: a literal in the
+many follow matters. What happens at one more than the longest pattern has happens at all that
+are longer. What none of these numbers leads to, no path leads to: a literal in the
 place of a word can only lead elsewhere, never to the rest of this node sooner.
 
 Two things are left, both of size: a path or a host that is too long to be judged at all.
@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from authz_service.core.errors import AccessDenied
 from authz_service.core.request import Host, RequestPath
-from authz_service.core.routes import MAX_SEGMENTS, Literal, Rest
+from authz_service.core.routes import Literal, Rest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,28 +46,38 @@ class Never:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What can be asked of *policy*. *word* is no literal of its patterns."""
+    """What can be asked of *policy*.
+
+    *word* is no literal of its patterns, and none of them has more than *longest* segments.
+    """
 
     policy: Policy
     word: str = field(kw_only=True)
+    longest: int = field(kw_only=True)
 
     @classmethod
     def of(cls, policy: Policy, patterns: Iterable[PathPattern]) -> Reach:
         """Look at *policy*, whose routes have *patterns*."""
+        known = list(patterns)
         literals = {
             segment.text
-            for pattern in patterns
+            for pattern in known
             for segment in pattern.segments
             if isinstance(segment, Literal)
         }
-        return cls(policy, word=next(word for word in _words() if word not in literals))
+        word = next(word for word in _words() if word not in literals)
+        longest = max((len(pattern.segments) for pattern in known), default=0)
+        return cls(policy, word=word, longest=longest)
 
     def path(self, host: HostPattern, pattern: PathPattern) -> tuple[str, ...] | None:
         """The segments of a path for which *host*'s routes have the one of *pattern*, or None."""
+        return next(self.paths(host, pattern), None)
+
+    def paths(self, host: HostPattern, pattern: PathPattern) -> Iterator[tuple[str, ...]]:
+        """Such paths of every length that makes a difference, the shortest first."""
         for path, route in self._tries(host, pattern):
             if route.pattern == pattern:
-                return path
-        return None
+                yield path
 
     def never(self, hosts: Sequence[HostPattern], pattern: PathPattern) -> Never | None:
         """Why no request reaches the route that *hosts* have for *pattern*; None where one does."""
@@ -86,7 +96,7 @@ class Reach:
     ) -> Iterator[tuple[tuple[str, ...], Route]]:
         """Paths that *pattern* matches, and the routes that they go to."""
         index: RouteIndex[Route] = self.policy.hosts.values[host]
-        for path in _paths(pattern, self.word):
+        for path in _paths(pattern, self.word, self.longest):
             if (route := index.find(path)) is not None:
                 yield path, route
 
@@ -98,10 +108,10 @@ def target(path: Sequence[str]) -> str:
 
 def shortest_target(pattern: PathPattern) -> str:
     """As long as the shortest that *pattern* matches."""
-    return target(next(_paths(pattern, "a")))
+    return target(next(_paths(pattern, "a", 0)))
 
 
-def _paths(pattern: PathPattern, word: str) -> Iterator[tuple[str, ...]]:
+def _paths(pattern: PathPattern, word: str, longest: int) -> Iterator[tuple[str, ...]]:
     fixed = tuple(
         segment.text if isinstance(segment, Literal) else word
         for segment in pattern.segments
@@ -109,7 +119,7 @@ def _paths(pattern: PathPattern, word: str) -> Iterator[tuple[str, ...]]:
     )
     yield fixed
     if len(fixed) < len(pattern.segments):
-        for length in range(1, MAX_SEGMENTS + 2 - len(fixed)):
+        for length in range(1, longest + 2 - len(fixed)):
             yield (*fixed, *(word for _ in range(length)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from authz_service.core.routes import Literal, Rest
@@ -56,13 +57,14 @@ def public_other_methods(loaded: LoadedPolicy) -> Iterator[Problem]:
 
 
 def public_wildcard(loaded: LoadedPolicy) -> Iterator[Problem]:
-    """Whatever a whole API has, and nobody names, is open."""
+    """Whatever a whole API, or a part where something needs a token, has beside it is open."""
     for place, resource in resources(loaded):
         written = list(routes_of(place, resource))
-        common = _common_beginning([route.fields.path for route in written if _is_guarded(route)])
+        guarded = _Beginnings()
+        for route in filter(_is_guarded, written):
+            guarded.add(_fixed(route.fields.path))
         for route in written:
-            prefix = route.fields.path.segments[:-1]
-            if _is_wildcard(route.fields.path) and _takes_all(prefix, common):
+            if _is_wildcard(route.fields.path) and _is_too_wide(route, guarded):
                 yield from _open_methods(route)
 
 
@@ -70,7 +72,7 @@ def _open_methods(route: WrittenRoute) -> Iterator[Problem]:
     for method, needed in route.fields.methods.items():
         if _is_open(needed):
             message = (
-                f"{route.fields.path.text} takes every path of this API that no other route names,"
+                f"{route.fields.path.text} takes every path below it that no other route names,"
                 " and needs no token: name the paths that are to be open"
             )
             yield Problem((route.place / "methods" / method).position, message)
@@ -91,39 +93,46 @@ def _is_wildcard(pattern: PathPattern) -> bool:
     return bool(pattern.segments) and isinstance(pattern.segments[-1], Rest)
 
 
-def _common_beginning(patterns: Sequence[PathPattern]) -> tuple[str | None, ...] | None:
-    """Segment by segment, the literal that all of *patterns* have there, or None where they differ.
+def _is_too_wide(route: WrittenRoute, guarded: _Beginnings) -> bool:
+    """Whether a path that is forgotten, of those that need a token, may be one of *route*'s.
 
-    It is as long as the shortest of them, a final `**` left out; None where there are no patterns.
+    What has nothing *guarded* below it is a public part, such as `/static/**`, where something
+    else is guarded, or where its methods are named.
     """
-    if not patterns:
-        return None
-    columns = zip(
-        *([_text(segment) for segment in _fixed(each)] for each in patterns), strict=False
-    )
-    return tuple(column[0] if len(set(column)) == 1 else None for column in columns)
+    prefix = _fixed(route.fields.path)
+    if not any(isinstance(segment, Literal) for segment in prefix):
+        return True
+    if guarded.is_empty:
+        others = route.fields.methods.get("*")
+        return others is not None and _is_open(others)
+    return guarded.are_below(prefix)
 
 
 def _fixed(pattern: PathPattern) -> Sequence[Segment]:
     return pattern.segments[:-1] if _is_wildcard(pattern) else pattern.segments
 
 
-def _text(segment: Segment) -> str | None:
-    return segment.text if isinstance(segment, Literal) else None
+@dataclass(slots=True)
+class _Beginnings:
+    """A tree of patterns, in which a variable is None, and whether there is any."""
 
+    after: dict[str | None, _Beginnings] = field(default_factory=dict)
+    is_empty: bool = True
 
-def _takes_all(prefix: Sequence[Segment], common: tuple[str | None, ...] | None) -> bool:
-    """Whether what begins with *prefix* is a whole API.
+    def add(self, segments: Sequence[Segment]) -> None:
+        """Note a pattern of *segments*, which has no `**`."""
+        node = self
+        node.is_empty = False
+        for segment in segments:
+            text = segment.text if isinstance(segment, Literal) else None
+            node = node.after.setdefault(text, _Beginnings())
 
-    It is where no literal limits it, or where all that needs a token begins so too.
-    """
-    if not any(isinstance(segment, Literal) for segment in prefix):
-        return True
-    return (
-        common is not None
-        and len(prefix) <= len(common)
-        and all(
-            not isinstance(segment, Literal) or segment.text == text
-            for segment, text in zip(prefix, common, strict=False)
-        )
-    )
+    def are_below(self, prefix: Sequence[Segment]) -> bool:
+        """Whether there is a pattern whose every path begins with *prefix*."""
+        nodes = [self]
+        for segment in prefix:
+            if isinstance(segment, Literal):
+                nodes = [each.after[segment.text] for each in nodes if segment.text in each.after]
+            else:
+                nodes = [following for each in nodes for following in each.after.values()]
+        return bool(nodes)

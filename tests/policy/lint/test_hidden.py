@@ -20,6 +20,7 @@ def policy(*resources: str) -> str:
     return "version: 1\nresources:\n" + "".join(resources)
 
 
+PATHS = {"health": "/health", "one": "/{z}", "rest": "/**"}
 SHOP = resource("shop", "[shop.example.com]", "/products")
 
 
@@ -100,6 +101,93 @@ def test_a_path_that_another_route_of_the_named_host_takes_is_fine(
 ) -> None:
     shop = resource("shop", "[shop.example.com]", own)
     passes(folder, "hidden-by-host", policy(shop, resource("any", None, "/healthz")))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        ["/{z}"],
+        ["/{z}", "/{z}/{y}"],
+        ["/api"],
+        ["/api", "/api/{x}"],
+        ["/api/foo"],
+        ["/api/{x}/**"],
+        ["/api", "/api/{x}", "/api/{x}/{y}/{z}/**"],
+    ],
+)
+def test_a_rest_is_told_where_a_path_of_any_length_is_missing(
+    folder: Folder, own: list[str]
+) -> None:
+    shop = resource("shop", "[shop.example.com]", *own)
+    text = policy(shop, resource("any", None, "»/api/**"))
+    warns(folder, "hidden-by-host", text, "/api/** does not count at shop.example.com (")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        ["/**"],
+        ["/{z}/**"],
+        ["/api", "/api/{x}/**"],
+        ["/{z}", "/{z}/{y}", "/api/{x}/{y}/**"],
+    ],
+)
+def test_a_rest_that_the_named_host_has_at_every_length_is_fine(
+    folder: Folder, own: list[str]
+) -> None:
+    shop = resource("shop", "[shop.example.com]", *own)
+    passes(folder, "hidden-by-host", policy(shop, resource("any", None, "/api/**")))
+
+
+def test_a_length_that_another_route_of_its_own_takes_is_not_missing(folder: Folder) -> None:
+    shop = resource("shop", "[shop.example.com]", "/api/{x}/**")
+    text = policy(shop, resource("any", None, "»/api", "/api/**"))
+    warns(folder, "hidden-by-host", text, "/api does not count at shop.example.com (")
+
+
+def with_methods(name: str, hosts: str, **routes: str) -> str:
+    written = ", ".join(
+        f"{{path: '{PATHS[path]}', methods: {methods}}}" for path, methods in routes.items()
+    )
+    return f"  - {{audience: {name}, hosts: {hosts}, routes: [{written}]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("shop", "methods"),
+    [
+        ({"one": "{POST: public}"}, "{GET: public}"),
+        ({"health": "{POST: public}"}, "{GET: public}"),
+        ({"one": "{POST: public}", "rest": "{GET: public}"}, "{GET: public}"),
+        ({"one": "{GET: public}"}, "{GET: public, PUT: public}"),
+        ({"one": "{HEAD: public}"}, "{GET: public}"),
+        ({"one": "{}"}, "{GET: public}"),
+    ],
+)
+def test_a_method_that_the_named_host_refuses_is_told(
+    folder: Folder, shop: dict[str, str], methods: str
+) -> None:
+    named = with_methods("shop", "[shop.example.com]", **shop)
+    text = policy(named, with_methods("any", '["*"]', health=methods))
+    [finding] = [each for each in findings(folder, text) if each.code == "hidden-by-host"]
+    assert "/health does not count at shop.example.com (" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("shop", "methods"),
+    [
+        ({"one": "{GET: public}"}, "{GET: public}"),
+        ({"one": '{"*": public}'}, "{GET: public, PUT: public}"),
+        ({"one": "{GET: public}"}, "{HEAD: public}"),
+        ({"one": "{GET: public}", "rest": "{POST: public}"}, "{GET: public}"),
+        ({"one": "{GET: public}"}, '{"*": public}'),
+        ({"one": "{GET: public}"}, "{}"),
+    ],
+)
+def test_methods_that_the_named_host_has_are_fine(
+    folder: Folder, shop: dict[str, str], methods: str
+) -> None:
+    named = with_methods("shop", "[shop.example.com]", **shop)
+    passes(folder, "hidden-by-host", policy(named, with_methods("any", '["*"]', health=methods)))
 
 
 def test_the_routes_of_all_that_name_the_host_count(folder: Folder) -> None:

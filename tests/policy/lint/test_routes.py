@@ -104,7 +104,7 @@ def test_a_public_wildcard_that_no_literal_limits_is_told(folder: Folder, route:
 
 
 def test_the_paths_that_a_public_wildcard_takes_are_in_the_message(folder: Folder) -> None:
-    message = "/** takes every path of this API that no other route names, and needs no token"
+    message = "/** takes every path below it that no other route names, and needs no token"
     warns(folder, "public-wildcard", api("/** {GET: »public}"), message)
 
 
@@ -127,15 +127,38 @@ def test_variables_of_a_public_wildcard_stand_for_any_segment(folder: Folder) ->
 
 
 @pytest.mark.parametrize(
+    "elsewhere",
+    [["/internal {GET: [x]}"], ["/** {GET: [x]}"], ["/v2/** {GET: [x]}", "/ {GET: [x]}"], []],
+)
+@pytest.mark.parametrize("route", ["/v1/** {'*': »public}", "/v1/** {GET: »public}"])
+def test_what_needs_a_token_elsewhere_does_not_silence_a_public_wildcard(
+    folder: Folder, route: str, elsewhere: list[str]
+) -> None:
+    text = api("/v1/users {GET: [r]}", "/v1/orders {GET: [r], POST: [w]}", route, *elsewhere)
+    warns(folder, "public-wildcard", text)
+
+
+@pytest.mark.parametrize("others", [[], ["/healthz {GET: public}"]])
+@pytest.mark.parametrize("open_", ["public", "{optional: true}"])
+def test_every_method_of_a_public_wildcard_where_nothing_needs_a_token_is_told(
+    folder: Folder, open_: str, others: list[str]
+) -> None:
+    warns(folder, "public-wildcard", api(f"/v1/** {{'*': »{open_}}}", *others))
+
+
+@pytest.mark.parametrize(
     "routes",
     [
         ["/static/** {GET: public}", "/orders {GET: []}"],
-        ["/static/** {GET: public}", "/orders {GET: []}", "/static/secret {GET: []}"],
         ["/static/** {GET: public}"],
         ["/static/** {GET: public, PUT: [write]}"],
+        ["/login/** {'*': public}", "/orders {GET: []}"],
+        ["/static/** {GET: public}", "/** {GET: []}"],
+        ["/static/** {GET: public}", "'/{page}/x' {GET: []}"],
+        ["/a/b/** {GET: public}", "/a {GET: []}"],
         ["/api/** {GET: public}", "/ {GET: []}"],
-        ["/api/v1/** {GET: public}", "/api/v2/x {GET: []}", "/api/v1/x {GET: []}"],
-        ["/api/v1/** {GET: public}", "/api/** {GET: []}", "/api/v1/x {GET: []}"],
+        ["/api/v1/** {GET: public}", "/api/v2/x {GET: []}"],
+        ["/api/v1/** {GET: public}", "/api/** {GET: []}"],
         ["/** {GET: []}", "/healthz {GET: public}"],
         ["'/{page}' {GET: public}", "/ {GET: public}"],
     ],
