@@ -16,6 +16,7 @@ from authz_service.core.conditions import ClaimCondition
 from authz_service.explain.step import Step
 from authz_service.explain.times import expiry, relative
 from authz_service.explain.words import condition_in_words
+from authz_service.policy.when import WhenExpression
 from authz_service.policy.why.wording import listed, moment, shown, span
 
 if TYPE_CHECKING:
@@ -111,7 +112,16 @@ def _condition(
 ) -> str:
     wanted = condition_in_words(condition, attributes.variables)
     if not isinstance(condition, ClaimCondition):
-        return f"needed: {wanted}"
+        return f"needed: {wanted}{_failure(claims, condition, attributes)}"
     actual = condition.claim.find(claims.members)
     found = "the token does not have it" if actual is ABSENT else f"it is {shown(actual)}"
     return f"needed: {wanted}; {found}"
+
+
+def _failure(claims: AccessTokenClaims, condition: Condition, attributes: RequestAttributes) -> str:
+    """Why an expression does not hold; nothing if it does, or is none."""
+    if not isinstance(condition, WhenExpression):
+        return ""
+    if condition.holds(claims.members, attributes):
+        return ""
+    return f"; {condition.failure(claims.members, attributes)}"

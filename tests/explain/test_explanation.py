@@ -20,6 +20,7 @@ from authz_service.explain.skipped import sign_again
 from authz_service.explain.text import ASCII_SIGNS, render
 from authz_service.keys.fetch import Fetched
 from authz_service.policy.loader import load
+from authz_service.policy.when import WhenExpression
 from tests.support.checks import Check
 from tests.support.keys import jwk_set, key_set, signing_key
 from tests.support.memory_fetcher import MemoryFetcher
@@ -93,6 +94,18 @@ def test_a_condition_that_is_written_is_shown_as_it_is_written() -> None:
     assert explanation.requirement is not None
     assert "where it is true that claims.a\\x1b == 1" in explanation.requirement
     assert passed(explanation)["condition"] is False
+
+
+def test_an_expression_that_does_not_hold_says_why() -> None:
+    texts = ("claims.age > 3", "claims.sub == ''", "claims.sub != ''")
+    conditions = tuple(WhenExpression.parse(text) for text in texts)
+    policy = policy_of(route("/c", {"GET": needs(conditions=conditions)}))
+    explanation = explained(Check(target="/c", policy=policy))
+    assert [step.detail for step in explanation.steps if step.name == "condition"] == [
+        "needed: it is true that claims.age > 3; it cannot be evaluated: no such key: age",
+        "needed: it is true that claims.sub == ''; it is false",
+        "needed: it is true that claims.sub != ''",
+    ]
 
 
 def test_a_fault_of_ours_is_refused_as_the_service_refuses_it() -> None:

@@ -6,14 +6,14 @@ not `true` is false: an error, a value of another type, a cost beyond `BUDGET`.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from authz_service.core.decision import DenyReason
 from authz_service.policy.when.cost import MACROS, Extent, Workload, is_call
+from authz_service.policy.when.environment import ZONED, compiled
+from authz_service.policy.when.messages import ROOTS, fault, place
 from authz_service.policy.when.patterns import MAX_STATES, states_of
 from authz_service.policy.when.tokens import (
     Kind,
@@ -60,20 +60,20 @@ class WhenExpression:
         line and column of *text*.
         """
         _refuse_unreadable(text)
-        expression = _compiled(text)
+        tokens = tokens_of(text)
+        _refuse_foreign(tokens)
+        expression = compiled(text)
         if expression.return_type().name() not in {"BOOL", "DYN"}:
             kind = expression.return_type().name().lower()
             raise ValueError(f"an expression must be true or false, and this is of type {kind}")
-        tokens = tokens_of(text)
-        _refuse_foreign(tokens)
         workload = Workload.of(tokens, _pattern_states(tokens))
         if workload.nanoseconds(_COMMON) > BUDGET:
             raise ValueError("the expression is too costly: fewer operations, shorter patterns")
         return cls(
             text,
             members_read(tokens, "path").named,
-            members_read(tokens, "request", "headers"),
-            frozenset(token.text for token in tokens if token.kind is Kind.NAME),
+            _headers_read(tokens),
+            frozenset(token.text for token in tokens if token.is_name),
             workload,
             expression,
         )
@@ -84,15 +84,35 @@ class WhenExpression:
         An error is no answer, so it is false like everything else that is not true.
         """
         try:
-            return self._value(members, attributes) is True
+            value = self._value(members, attributes)
+            return value is not None and value.value() is True
         except Exception:  # noqa: BLE001 - the library's errors have no common type
             return False
 
-    def _value(self, members: JsonObject, attributes: RequestAttributes) -> object:
+    def failure(self, members: JsonObject, attributes: RequestAttributes) -> str:
+        """Say why it does not hold: `it is false`, `it cannot be evaluated: no such key: age`.
+
+        For the operator's terminal alone, since a key that is looked up may be a claim's value.
+        """
+        try:
+            value = self._value(members, attributes)
+        except Exception as error:  # noqa: BLE001 - as above
+            return f"it cannot be evaluated: {fault(str(error))}"
+        if value is None:
+            return "it would cost too much for this request"
+        kind = value.type().name()
+        if kind == "ERROR":
+            return f"it cannot be evaluated: {fault(str(value.value()))}"
+        if kind == "BOOL":
+            return f"it is {str(value.value()).lower()}"
+        return f"it is of type {kind.partition('<')[0].lower()}, not true or false"
+
+    def _value(self, members: JsonObject, attributes: RequestAttributes) -> cel.Value | None:
+        """What the library makes of it, or None if it would cost too much."""
         bindings = self._bindings(members, attributes)
         if self._workload.nanoseconds(Extent.of(*bindings.values())) > BUDGET:
             return None
-        return self._expression.eval(data=bindings).value()
+        return self._expression.eval(data=bindings)
 
     def _bindings(self, members: JsonObject, attributes: RequestAttributes) -> JsonObject:
         """What the expression looks at, and no more: the rest would cost, and count as cost."""
@@ -121,81 +141,44 @@ def _refuse_unreadable(text: str) -> None:
     for index, character in enumerate(text):
         if character not in "\t\n\r" and unicodedata.category(character) in {"Cc", "Cs"}:
             line, column = text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
-            raise ValueError(f"{_place(text, line, column)}: a character that is not text")
-
-
-@cache
-def _environment() -> cel.Env:
-    """What an expression can name. Attributes of `request` are declared one by one.
-
-    So one that does not exist is found by the compiler. `map` and `filter` make lists, at a cost
-    that grows with the square of their length, and a condition has no use for lists.
-    """
-    from cel_expr_python import cel  # noqa: PLC0415 - 6 MiB that only a policy with `when` needs
-
-    string = cel.Type.STRING
-    return cel.NewEnv(
-        config=cel.NewEnvConfigFromYaml("stdlib: {exclude_macros: [map, filter]}"),
-        variables={
-            "claims": cel.Type.Map(string, cel.Type.DYN),
-            "path": cel.Type.Map(string, string),
-            "request.method": string,
-            "request.host": string,
-            "request.path": string,
-            "request.headers": cel.Type.Map(string, string),
-        },
-    )
-
-
-def _compiled(text: str) -> cel.Expression:
-    try:
-        return _environment().compile(text)
-    except RuntimeError as error:
-        raise ValueError(_message(text, str(error))) from None
-
-
-_ERROR: Final = re.compile(r"ERROR: <input>:(?P<line>[0-9]+):(?P<column>[0-9]+): (?P<what>[^\n]*)")
-_REMOVED_MACRO: Final = re.compile(r"undeclared reference to '(?P<name>map|filter)'")
-_NOISE: Final = re.compile(r" \(in container ''\)| \[[A-Z_]+\]$| expecting \{.*")
-
-
-def _message(text: str, error: str) -> str:
-    """The first of the compiler's complaints, without its drawing and without what it expected."""
-    if "recursion" in error:
-        return "the expression is nested too deeply, or has too long a chain of operators"
-    complaints = list(_ERROR.finditer(error))
-    if not complaints:
-        return "the expression does not compile"
-    for complaint in complaints:
-        if removed := _REMOVED_MACRO.search(complaint["what"]):
-            what = f"there is no {removed['name']}(): write exists() or all()"
-            return f"{_place_of(text, complaint)}: {what}"
-    return f"{_place_of(text, complaints[0])}: {_NOISE.sub('', complaints[0]['what'])}"
-
-
-def _place_of(text: str, complaint: re.Match[str]) -> str:
-    return _place(text, int(complaint["line"]), int(complaint["column"]))
-
-
-def _place(text: str, line: int, column: int) -> str:
-    return f"line {line}, column {column}" if "\n" in text else f"column {column}"
-
-
-_ROOTS: Final = frozenset({"claims", "path", "request"})
+            raise ValueError(f"{place(text, line, column)}: a character that is not text")
 
 
 def _refuse_foreign(tokens: tuple[Token, ...]) -> None:
     """Refuse what the library knows and we have no use for.
 
-    `all(path, …)` hides a name of ours from a reader, and from what reads the tokens here. Protocol
-    Buffers messages copy what they are given, at a price that we do not know.
+    Protocol Buffers messages copy what they are given, at a price that we do not know. A time zone
+    is opened as a file; the library does not have those functions here, and this says so.
     """
     for index, token in enumerate(tokens):
-        variable = token_at(tokens, index + 2).text
-        if token.text in MACROS and is_call(tokens, index) and variable in _ROOTS:
-            raise ValueError(f"{token.text}() needs another name than {variable}")
         if token.kind is Kind.NAME and token_at(tokens, index + 1).text == "{":
             raise ValueError("there are no messages here: {...} stands without a name before it")
+        if not is_call(tokens, index):
+            continue
+        if token.text in MACROS:
+            _refuse_hidden(token.text, token_at(tokens, index + 2))
+        if token.text in ZONED and token_at(tokens, index + 2).text != ")":
+            raise ValueError(f"{token.text}() has no argument: there are no time zones, only UTC")
+
+
+def _refuse_hidden(macro: str, variable: Token) -> None:
+    """`all(path, …)` hides a name of ours from a reader, and from what reads the tokens here.
+
+    So does `all((path), …)`, which the library takes for the same.
+    """
+    if variable.kind is not Kind.NAME:
+        raise ValueError(f"{macro}() needs a name first, without brackets: {macro}(x, ...)")
+    if variable.text in ROOTS:
+        raise ValueError(f"{macro}() needs another name than {variable.text}")
+
+
+def _headers_read(tokens: tuple[Token, ...]) -> MembersRead:
+    """Raises ValueError for a name that no header has: Envoy sends them in lower case."""
+    headers = members_read(tokens, "request", "headers")
+    for name in sorted(headers.named):
+        if name != name.lower():
+            raise ValueError(f"names of headers are in lower case here: write {name.lower()}")
+    return headers
 
 
 def _pattern_states(tokens: tuple[Token, ...]) -> dict[int, int]:
@@ -223,4 +206,4 @@ def _states_of_literal(arguments: tuple[Token, ...]) -> int:
 
 
 def _constant(text: str) -> object:
-    return _compiled(text).eval(data={}).value()
+    return compiled(text).eval(data={}).value()

@@ -12,9 +12,13 @@ from typing import Final
 
 
 class Kind(Enum):
-    """What a token is. *MARK* is an operator, a bracket, a dot or a comma."""
+    """What a token is.
+
+    *QUOTED* is a name in backquotes, *MARK* an operator, a bracket, a dot or a comma.
+    """
 
     NAME = auto()
+    QUOTED = auto()
     STRING = auto()
     NUMBER = auto()
     MARK = auto()
@@ -29,11 +33,17 @@ class Token:
 
     @property
     def is_literal(self) -> bool:
-        """Whether this is a value by itself."""
-        return self.kind in _LITERALS or self.text in _CONSTANTS
+        """Whether this is a value by itself; `null` in backquotes is a member of that name."""
+        return self.kind in _LITERALS or (self.kind is Kind.NAME and self.text in _CONSTANTS)
+
+    @property
+    def is_name(self) -> bool:
+        """Whether this is a name, in backquotes or not."""
+        return self.kind in _NAMES
 
 
 _LITERALS: Final = frozenset({Kind.STRING, Kind.NUMBER})
+_NAMES: Final = frozenset({Kind.NAME, Kind.QUOTED})
 _CONSTANTS: Final = frozenset({"true", "false", "null"})
 END: Final = Token(Kind.MARK, "")
 
@@ -44,7 +54,8 @@ _TOKEN: Final = re.compile(
     | (?P<STRING> [bB]?[rR](?: \"{3}.*?\"{3} | '{3}.*?'{3} | "[^"\n]*" | '[^'\n]*' )
                 | [bB]?(?: \"{3}(?:\\.|[^\\])*?\"{3} | '{3}(?:\\.|[^\\])*?'{3}
                          | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' ) )
-    | (?P<NAME>   [A-Za-z_][A-Za-z0-9_]* | `[^`\n]*` )
+    | (?P<NAME>   [A-Za-z_][A-Za-z0-9_]* )
+    | (?P<QUOTED> `[^`\n]*` )
     | (?P<NUMBER> 0[xX][0-9A-Fa-f]+[uU]?
                 | (?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[uU]? )
     | (?P<MARK>   == | != | <= | >= | && | \|\| | . )
@@ -56,7 +67,7 @@ _TOKEN: Final = re.compile(
 def tokens_of(text: str) -> tuple[Token, ...]:
     """Split *text*; white space and comments are left out."""
     return tuple(
-        Token(Kind[match.lastgroup], match[0].strip("`") if match["NAME"] else match[0])
+        Token(Kind[match.lastgroup], match[0].strip("`") if match["QUOTED"] else match[0])
         for match in _TOKEN.finditer(text)
         if match.lastgroup is not None and match.lastgroup != "SKIP"
     )
@@ -96,7 +107,7 @@ def members_read(tokens: tuple[Token, ...], *path: str) -> MembersRead:
 
 def _member_after(tokens: tuple[Token, ...], index: int) -> str | None:
     opening, name, closing = (token_at(tokens, index + offset) for offset in range(3))
-    if opening.text == "." and name.kind is Kind.NAME and closing.text != "(":
+    if opening.text == "." and name.is_name and closing.text != "(":
         return name.text
     if opening.text == "[" and closing.text == "]":
         return plain_string(name)

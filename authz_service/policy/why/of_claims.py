@@ -23,6 +23,7 @@ from authz_service.policy.why.wording import cut, listed, literal, moment, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from authz_service.core.conditions import Condition
     from authz_service.core.policy import Issuer
     from authz_service.policy.why.facts import Facts
 
@@ -142,11 +143,13 @@ def claim_mismatch(facts: Facts) -> str:
     return f"a claim is not what the route {facts.route} needs"
 
 
-def _holds(condition: ClaimCondition, facts: Facts) -> bool:
-    attributes = RequestAttributes(
-        facts.request, Host.parse(facts.request.authority), facts.match.variables
-    )
-    return condition.holds(facts.claims.members, attributes)
+def _holds(condition: Condition, facts: Facts) -> bool:
+    return condition.holds(facts.claims.members, _attributes(facts))
+
+
+def _attributes(facts: Facts) -> RequestAttributes:
+    host = Host.parse(facts.request.authority)
+    return RequestAttributes(facts.request, host, facts.match.variables)
 
 
 def _wanted(condition: ClaimCondition, facts: Facts) -> str:
@@ -160,14 +163,12 @@ def _wanted(condition: ClaimCondition, facts: Facts) -> str:
 
 
 def condition_failed(facts: Facts) -> str:
-    """Give the expression, and what it is about."""
+    """Give the expression, what it is about, and what becomes of it."""
     about = f"{shown(facts.request.method)} on the route {facts.route}"
     for condition in facts.requirement.conditions:
-        if isinstance(condition, WhenExpression):
-            return (
-                f"of {about}, the condition is not true, or cannot be evaluated:"
-                f" {cut(condition.text)}"
-            )
+        if isinstance(condition, WhenExpression) and not _holds(condition, facts):
+            why = condition.failure(facts.claims.members, _attributes(facts))
+            return f"the condition of {about} is not true: {cut(condition.text)}; {why}"
     return f"the condition of {about} is not true"
 
 

@@ -15,7 +15,7 @@ from authz_service.policy.when.tokens import tokens_of
 from tests.support.hostile_input import HEADERS, SHAPES, SHARES, Shape, hostile_attributes, integers
 
 if TYPE_CHECKING:
-    from authz_service.core.strict_json import JsonObject
+    from authz_service.core.strict_json import JsonObject, JsonValue
 
 EACH_SHAPE: Final = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.text)
 
@@ -46,6 +46,14 @@ def test_what_would_be_true_is_denied_where_it_costs_too_much() -> None:
     expression = WhenExpression.parse("claims.l.all(x, claims.l == claims.l)")
     assert expression.holds(integers(0.02), hostile_attributes(0))
     assert not expression.holds(integers(1), hostile_attributes(0))
+
+
+def test_a_member_in_backquotes_that_is_spelled_like_a_constant_costs_what_it_is() -> None:
+    expression = WhenExpression.parse("claims.l.all(x, claims.`null` == claims.`true`)")
+    for length, affordable in ((10, True), (3000, False)):
+        zeros: list[JsonValue] = [0] * length
+        claims: JsonObject = {"l": zeros, "null": zeros, "true": zeros}
+        assert expression.holds(claims, hostile_attributes(0)) is affordable
 
 
 def test_a_large_token_is_fine_where_the_expression_is_cheap() -> None:

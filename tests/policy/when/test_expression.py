@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from authz_service.core.conditions import RequestAttributes
 from authz_service.core.decision import DenyReason
 from authz_service.core.request import Host, HttpRequest
-from authz_service.policy.when.expression import MAX_LENGTH, WhenExpression, _message
+from authz_service.policy.when.expression import MAX_LENGTH, WhenExpression
+from authz_service.policy.when.messages import compiler_message
 
 if TYPE_CHECKING:
     from authz_service.core.strict_json import JsonObject
@@ -190,6 +191,14 @@ def test_two_that_are_spelled_alike_are_equal() -> None:
         ("claims.a.filter(r, r) == []", "column 16: there is no filter()"),
         ("claims.a.all(path, path == 1)", "all() needs another name than path"),
         ("[{}].all(request, request.headers == 1)", "all() needs another name than request"),
+        ("[{'a': true}].exists((claims), claims.a)", "exists() needs a name first, without"),
+        ("[{'a': true}].exists( (path), path.a)", "exists() needs a name first, without"),
+        ("[1].all(((request)), request == 1)", "all() needs a name first, without brackets"),
+        ("[1].exists_one((x), x == 1)", "exists_one() needs a name first, without brackets"),
+        ("'X-Debug' in request.headers", "in lower case here: write x-debug"),
+        ("request.headers['X-Debug'] == ''", "in lower case here: write x-debug"),
+        ("has(request.headers.X_Debug)", "in lower case here: write x_debug"),
+        ("request.headers.`X-Debug` == ''", "in lower case here: write x-debug"),
         ("google.protobuf.Struct{} == claims", "there are no messages here"),
         ("claims.a.all(x, claims.a.exists(y, x == y))", "exists() inside all(), exists() or"),
         ("claims.a.matches(claims.b)", "write text.matches('pattern')"),
@@ -217,8 +226,45 @@ def test_what_cannot_be_right_is_refused_before_any_request(text: str, message: 
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("claims.a = 1", "column 10: Syntax error: token recognition error at: '= ' (write ==)"),
+        ("claims.a =claims.b", "(write ==)"),
+        ("claims.a & claims.b", "(write &&)"),
+        ("claims.a | claims.b", "(write ||)"),
+        ("claims.a and claims.b", "mismatched input 'and' (write &&)"),
+        ("claims.a or claims.b", "mismatched input 'or' (write ||)"),
+        ("claims.a and (claims.b)", "(write &&)"),
+        ("'a' not in claims.b", "(write !)"),
+        ("true &&\n not claims.a", "(write !)"),
+        ("not (claims.a)", "undeclared reference to 'not' (write !)"),
+        ("claim.sub == 'a'", "undeclared reference to 'claim.sub' (did you mean claims?)"),
+        ("Claims['sub'] == 'a'", "(did you mean claims?)"),
+        ("pth.id == 'a'", "(did you mean path?)"),
+        ("requests.path == 'a'", "(did you mean request?)"),
+        ("request.ip == 'a'", "(a request has method, host, path and headers)"),
+        ("request.headers.x-foo == 'a'", '(write request.headers["x-foo"])'),
+        ("true &&\n request.headers.x-a-b == 'a'", '(write request.headers["x-a-b"])'),
+    ],
+)
+def test_what_is_easily_mistaken_has_a_hint(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        WhenExpression.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sub == 'a'", "claims.a-b == 1", "claims.not claims.a", "claims.a is 1", "allowed(1)"],
+)
+def test_where_no_remedy_is_certain_there_is_no_hint(text: str) -> None:
+    with pytest.raises(ValueError, match=r"column \d+: ") as caught:
+        WhenExpression.parse(text)
+    assert not str(caught.value).endswith(")")
+
+
 def test_a_complaint_that_has_no_place_is_told_without_one() -> None:
-    assert _message("true", "INTERNAL: out of order") == "the expression does not compile"
+    assert compiler_message("true", "INTERNAL: out of order") == "the expression does not compile"
 
 
 def test_an_expression_of_the_full_length_is_read() -> None:
@@ -335,7 +381,7 @@ EXPRESSIONS: Final = [
         "string(claims.a) == string(claims.b)",
         "claims.a.matches('^[a-z]*$') && size(claims.b) > 0",
         "timestamp(claims.a) < timestamp(claims.b)",
-        "timestamp(claims.a).getHours(claims.b) > 1",
+        "timestamp(claims.a).getHours() > 1",
         "duration(claims.a) < duration(claims.b)",
         "request.headers['a'] == claims.a",
         "request.headers.exists(name, request.headers[name] == path.id)",

@@ -573,8 +573,8 @@ ROWS: Final[list[Row]] = [
         Check(policy=policy_of(route("/products", {"GET": needs(conditions=(IS_VIP,))}))),
         "condition_failed",
         (
-            "of GET on the route /products, the condition is not true, or cannot be evaluated:"
-            " claims.vip"
+            "the condition of GET on the route /products is not true: claims.vip;"
+            " it cannot be evaluated: no such key: vip"
         ),
     ),
     (
