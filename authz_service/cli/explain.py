@@ -76,8 +76,8 @@ class _Command(click.Command):
     help="Policy file, or a directory of them. May be given more than once.",
 )  # fmt: skip
 @click.option(
-    "--token-file", metavar="FILE", callback=arguments.token_from_file,
-    help="The access token. What was pasted with it, such as Bearer or a line end, is no matter.",
+    "--token-file", metavar="FILE", type=click.Path(), callback=arguments.token_from_file,
+    help="The access token, or the token endpoint's answer. A Bearer before it is no matter.",
 )  # fmt: skip
 @click.option(
     "--token", "token_stdin", metavar="-", callback=arguments.token_from_stdin,
@@ -92,7 +92,7 @@ class _Command(click.Command):
     help="The host, where URL is a path.",
 )  # fmt: skip
 @click.option(
-    "--jwks", "key_file", metavar="FILE", callback=arguments.key_file,
+    "--jwks", "key_file", metavar="FILE", type=click.Path(), callback=arguments.key_file,
     help="Take the keys of the token's issuer from this JWK Set, and fetch nothing.",
 )  # fmt: skip
 @click.option(

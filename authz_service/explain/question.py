@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from authz_service.core.request import HttpRequest
+from authz_service.core.strict_json import NotStrictJson, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +84,18 @@ _PASTED_BEFORE: Final = re.compile(r"(?i:(?:authorization[ \t]*:)?[ \t]*bearer[ 
 def pasted_token(octets: bytes) -> str:
     """The token in what was pasted: without the white space around it and a `Bearer` before it.
 
-    Whatever else it holds is kept, to be judged as it is. Empty where there is nothing.
+    Of an answer of a token endpoint (RFC 6749, section 5.1), its `access_token`. Whatever else it
+    holds is kept, to be judged as it is. Empty where there is nothing.
     """
     text = octets.removeprefix(b"\xef\xbb\xbf").decode("latin-1").strip(" \t\r\n")
+    text = _of_token_response(text) if text.startswith("{") else text
     return _PASTED_BEFORE.sub("", text, count=1) if _PASTED_BEFORE.match(text) else text
+
+
+def _of_token_response(text: str) -> str:
+    try:
+        members = parse_object(text.encode("latin-1"))
+    except NotStrictJson:
+        return text
+    token = members.get("access_token")
+    return token if isinstance(token, str) else text

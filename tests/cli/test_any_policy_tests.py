@@ -36,7 +36,8 @@ GOOD: Final[dict[str, Any]] = {
             {"token": "b", "name": "o", "expect": "deny"},
             {"claims": {"scope": "s"}, "expect": {"decision": "deny", "reason": "expired"}}]},
         {"request": "GET https://h/healthz", "token": {"like": "c"},
-         "expect": {"status": 200, "route": "/", "resource": "r", "upstream": {"x": None}}},
+         "expect": {"status": 200, "route": "/", "resource": "r",
+                    "upstream": {"x-auth-scope": None}}},
     ],
 }  # fmt: skip
 JSON_VALUES: Final = st.recursive(

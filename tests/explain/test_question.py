@@ -77,6 +77,10 @@ def test_a_request_without_a_token_has_no_authorization() -> None:
         (b"\xff\x00", "ÿ\x00"),
         (b" \r\n\t", ""),
         (b"", ""),
+        (b'{"access_token": "a.b.c", "token_type": "Bearer"}\n', "a.b.c"),
+        (b'{"access_token": 7}', '{"access_token": 7}'),
+        (b'{"id_token": "a.b.c"}', '{"id_token": "a.b.c"}'),
+        (b'{"access_token": "a.b.c"', '{"access_token": "a.b.c"'),
     ],
 )
 def test_only_what_surrounds_a_token_is_taken_away(pasted: bytes, token: str) -> None:
