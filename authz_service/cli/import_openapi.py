@@ -93,8 +93,8 @@ def command() -> None:
 def openapi(file: str, output: str | None, *, force: bool, **choices: str | None) -> None:
     """Write a policy for the API of an OpenAPI 3 document, FILE, in YAML or JSON.
 
-    The policy is never wider than the document. What it cannot say has a comment in the policy and
-    a note on standard error.
+    The policy lets nobody in whom the document keeps out. Where it cannot say what the document
+    says, it asks for more, with a comment in the policy and a note on standard error.
     """
     try:
         imported = import_policy(read_api(Path(file)), Choices(**choices))

@@ -16,7 +16,7 @@ from openapi_pydantic.v3 import v3_0, v3_1
 from pydantic import ValidationError
 
 from authz_service.openapi.references import References, problem
-from authz_service.openapi.source import Source, read_source
+from authz_service.openapi.source import Source, check_bounds, read_source
 from authz_service.openapi.values import OpenApiError
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def parse_api(source: Source) -> ApiDocument:
     version = _version(source, root)
     references = References(source, root)
     pruned = references.resolve()
+    check_bounds(source.file, pruned)
     pruned["openapi"] = f"{version}.0"
     problems = [*references.problems, *_empty_fields(source, pruned)]
     try:

@@ -45,7 +45,7 @@ class ImportedPolicy:
 
 
 def import_policy(document: ApiDocument, choices: Choices) -> ImportedPolicy:
-    """Write the policy that *document* describes, never wider than it. Raises OpenApiError."""
+    """Write a policy that lets nobody in whom *document* keeps out. Raises OpenApiError."""
     named = _issuers(document, choices)
     found = operations(document)
     if len(named) <= 1:

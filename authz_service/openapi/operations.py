@@ -21,9 +21,10 @@ if TYPE_CHECKING:
         ApiOperation,
         PathItem,
         SecurityScheme,
-        Server,
     )
     from authz_service.openapi.values import ValuePath
+
+MAX_ALTERNATIVES: Final = 50
 
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 _MAX_ISSUER: Final = 200
@@ -82,9 +83,11 @@ class _Operations:
         return found
 
     def _all(self) -> Iterator[Operation]:
+        everywhere = addresses(self._model.servers or ())
         for template, item in (self._model.paths or {}).items():
+            here = addresses(item.servers) if item.servers else everywhere
             for method, operation in _methods(item):
-                yield self._operation(template, item, method, operation)
+                yield self._operation(template, here, method, operation)
 
     def _states_anything(self) -> bool:
         return self._model.security is not None or any(
@@ -94,9 +97,8 @@ class _Operations:
         )
 
     def _operation(
-        self, template: str, item: PathItem, method: str, operation: ApiOperation
+        self, template: str, here: Addresses, method: str, operation: ApiOperation
     ) -> Operation:
-        servers: Sequence[Server] = operation.servers or item.servers or self._model.servers or ()
         path: ValuePath = ("paths", template, method)
         security, place = operation.security, (*path, "security")
         if security is None:
@@ -104,7 +106,7 @@ class _Operations:
         return Operation(
             method=method.upper(),
             template=template,
-            addresses=addresses(servers),
+            addresses=addresses(operation.servers) if operation.servers else here,
             alternatives=self._alternatives(security, place),
             position=self._document.source.position(path),
             stated=security is not None,
@@ -115,6 +117,9 @@ class _Operations:
     ) -> tuple[Alternative, ...] | None:
         if security is None:
             return _EVERYBODY if self._anything_stated else None
+        if len(security) > MAX_ALTERNATIVES:
+            message = f"{pointer(path)}: more than {MAX_ALTERNATIVES} alternatives"
+            raise OpenApiError([Problem(self._document.source.position(path), message)])
         unknown = {name for each in security for name in each} - set(self._schemes)
         for name in sorted(unknown):
             message = f'{pointer(path)}: no security scheme is named "{name:.100}"'

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from authz_service.core.routes import Literal, PathPattern
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[str | None, ...]
 """The literal segments of a pattern, None for each that is a variable: what tells two apart."""
+
+MAX_TEMPLATE: Final = 8 * 1024
 
 _VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -33,16 +36,19 @@ class PathError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RoutePath:
-    """A pattern, and what is to say of it. With *wider*, it covers more than the template."""
+    """A pattern, and what is to say of it. With *wider*, it covers more than the template.
+
+    A template has a final *slash* or not; a pattern matches both. *ends* are how each segment
+    begins and ends in the template; *shape* is what two patterns have in common that a policy takes
+    for equal.
+    """
 
     pattern: PathPattern
+    shape: Shape
     wider: bool = False
+    slash: bool = False
+    ends: tuple[tuple[str, str], ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def shape(self) -> Shape:
-        """What two patterns have in common that a policy takes for equal."""
-        return shape_of(self.pattern)
 
 
 def shape_of(pattern: PathPattern) -> Shape:
@@ -52,21 +58,34 @@ def shape_of(pattern: PathPattern) -> Shape:
     )
 
 
+@lru_cache(maxsize=16)  # the servers of an operation often have one base
 def route_path(base: str, template: str) -> RoutePath:
     """The pattern for *template* below *base*. Raises PathError."""
+    if len(template) > MAX_TEMPLATE:
+        message = f"it is longer than {MAX_TEMPLATE} characters"
+        raise PathError(message)
     names = _Names()
     named = quote_base(base) + names.replace(template)
     path = _AFTER_THE_PATH.split(named, maxsplit=1)[0]
     segments = path.split("/")[1:]
-    if segments[-1:] == [""]:  # the pattern without it matches both
+    if slash := segments[-1:] == [""]:
         segments.pop()
+    if "" in segments:
+        message = "a path has no empty segment"
+        raise PathError(message)
     written = [_segment(segment, names) for segment in segments]
     wider = path != named or any(written_wider for _text, written_wider in written)
     try:
         pattern = PathPattern.parse("/" + "/".join(text for text, _wider in written))
     except ValueError as error:
         raise PathError(str(error)) from None
-    return RoutePath(pattern, wider, tuple(names.renamed))
+    ends = tuple(_ends(segment) for segment in segments)
+    return RoutePath(pattern, shape_of(pattern), wider, slash, ends, tuple(names.renamed))
+
+
+def _ends(segment: str) -> tuple[str, str]:
+    """What stands before the first variable of *segment* and after the last one."""
+    return unquote(segment.partition("{")[0]), unquote(segment.rpartition("}")[2])
 
 
 def quote_base(base: str) -> str:

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from authz_service.openapi.values import OpenApiError
 from authz_service.policy.problems import Problem
 
 if TYPE_CHECKING:
     from authz_service.openapi.source import Source
     from authz_service.openapi.values import Value, ValuePath
+
+MAX_CHAIN: Final = 100
 
 _NEEDED_COMPONENTS: Final = frozenset({"securitySchemes"})
 _ONLY_WORDS: Final = frozenset({"$ref", "summary", "description"})
@@ -36,7 +39,10 @@ class References:
     problems: list[Problem] = field(default_factory=list)
 
     def resolve(self) -> dict[str, Value]:
-        """Give the document with what matters resolved, and without what does not."""
+        """Give the document with what matters resolved, and without what does not.
+
+        Raises OpenApiError where that takes too long.
+        """
         pruned = dict(self.root)
         paths, components = pruned.get("paths"), pruned.get("components")
         pruned.pop("webhooks", None)  # requests that the API sends, not those it gets
@@ -84,6 +90,9 @@ class References:
             self._problem(path, f"{reference!r:.80} is outside this document: put it in here")
         elif reference in seen:
             self._problem(path, f"the reference {reference:.80} comes back to itself")
+        elif len(seen) == MAX_CHAIN:
+            message = f"a chain of more than {MAX_CHAIN} references"
+            raise OpenApiError([problem(self.source, path, message)])
         else:
             seen.add(reference)
             try:

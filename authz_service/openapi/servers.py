@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 MAX_ADDRESSES: Final = 100
 
 _VARIABLE: Final = re.compile(r"\{([^{}]*)\}")
-SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+SCHEMES: Final = frozenset(_DEFAULT_PORTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """A host with the path that all paths there begin with, which has no final slash.
 
-    *url* is what the document says, None where that names no host. Ports play no part: a policy
-    has none.
+    *url* is what the document says, None where that names no host. A policy has no ports; *port*
+    tells what is not at the same address, None where it may be any.
     """
 
     host: HostPattern
     base: str = ""
     url: str | None = None
+    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +56,35 @@ def addresses(servers: Sequence[Server]) -> Addresses:
     if not servers:
         return ANYWHERE
     values: dict[Address, None] = {}
-    remarks: list[str] = []
-    for server in servers:
-        urls = tuple(_urls(server, remarks))
-        for url in urls:
-            if (address := _address(url)) is not None:
-                values[address] = None
-            else:
-                remarks.append(f"the server {url:.100} is left out: it is no URL of a host")
-    if len(values) > MAX_ADDRESSES:
-        remarks.append(f"of {len(values)} servers, the first {MAX_ADDRESSES} are taken")
-    return Addresses(tuple(values)[:MAX_ADDRESSES], tuple(dict.fromkeys(remarks)))
+    remarks: dict[str, None] = {}
+    for url in (url for server in servers for url in _urls(server, remarks)):
+        if (address := _address(url)) is None:
+            remarks[f"the server {url:.100} is left out: it is no URL of a host"] = None
+            continue
+        if address not in values and len(values) == MAX_ADDRESSES:
+            remarks[f"of all the servers, the first {MAX_ADDRESSES} are taken"] = None
+            break
+        values[address] = None
+        if address.port not in {None, *_DEFAULT_PORTS.values()}:
+            remarks[f"the server {url:.100} stands for every port: a policy has none"] = None
+    return Addresses(tuple(values), tuple(remarks))
 
 
-def _urls(server: Server, remarks: list[str]) -> Iterator[str]:
+def _urls(server: Server, remarks: dict[str, None]) -> Iterator[str]:
     """The URL of *server* with each combination of the values that its variables may have."""
     names = list(dict.fromkeys(_VARIABLE.findall(server.url)))
     variables = server.variables or {}
     choices: list[list[str]] = []
     for name in names:
         if name not in variables:
-            remarks.append(f"the server {server.url:.100} is left out: it has no {{{name:.50}}}")
+            remarks[f"the server {server.url:.100} is left out: it has no {{{name:.50}}}"] = None
             return
         variable = variables[name]
         if not variable.enum:
-            remarks.append(f"of the server variable {{{name:.50}}}, the default alone is taken")
+            remarks[f"of the server variable {{{name:.50}}}, the default alone is taken"] = None
         choices.append(list(dict.fromkeys([variable.default, *(variable.enum or [])])))
     if math.prod(len(values) for values in choices) > MAX_ADDRESSES:
-        remarks.append(f"of {server.url:.100}, the default alone is taken: it has too many values")
+        remarks[f"of {server.url:.100}, the default alone is taken: it has too many values"] = None
         choices = [values[:1] for values in choices]
     for values in itertools.product(*choices):
         yield _substituted(server.url, dict(zip(names, values, strict=True)))
@@ -106,7 +109,8 @@ def _address(url: str) -> Address | None:
         host = Host.parse(parts.netloc)
     except AccessDenied:
         return None
-    return Address(HostPattern(host.name), parts.path.rstrip("/"), absolute.rstrip("/"))
+    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    return Address(HostPattern(host.name), parts.path.rstrip("/"), absolute.rstrip("/"), port)
 
 
 def _relative(url: str) -> Address | None:

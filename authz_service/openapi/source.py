@@ -6,6 +6,7 @@ import codecs
 import errno
 import json
 import stat
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -85,8 +86,7 @@ def _json(file: str, text: str) -> Source | None:
     def members(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
         value = dict(pairs)
         if len(value) < len(pairs):
-            names = [name for name, _value in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = Counter(name for name, _value in pairs).most_common(1)[0][0]
             raise refusal(Position(file), f'"{twice}" is twice in one object')
         return value
 
@@ -96,7 +96,7 @@ def _json(file: str, text: str) -> Source | None:
         raise refusal(Position(file), TOO_DEEP) from None
     except ValueError:
         return None
-    _check_bounds(file, value)
+    check_bounds(file, value)
     if "\\ud" in text or "\\uD" in text:
         refuse_lone_surrogates(file, value)
     return Source(file, value)
@@ -107,7 +107,11 @@ def _no_constant(_name: str) -> NoReturn:
     raise ValueError(message)
 
 
-def _check_bounds(file: str, value: Value) -> None:
+def check_bounds(file: str, value: Value) -> None:
+    """Refuse what is too deep, or too much where what is in two places counts twice.
+
+    Raises OpenApiError.
+    """
     level: list[Value] = [value]
     count, depth = 0, 0
     while level:

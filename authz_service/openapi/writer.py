@@ -58,11 +58,13 @@ def scalar(text: str) -> str:
 
 def comment(text: str) -> str:
     """A comment that ends where its line ends, whatever *text* holds."""
-    printable = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
-    return f"# {printable[:300]}"
+    text = text[:300]
+    if not text.isprintable():
+        text = "".join(
+            character if character.isprintable() else character.encode("unicode_escape").decode()
+            for character in text
+        )
+    return f"# {text[:300]}"
 
 
 def _lines(draft: Draft, words: Words) -> Iterator[str]:

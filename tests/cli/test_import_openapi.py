@@ -170,3 +170,9 @@ def test_without_the_extra_one_line_says_what_to_install() -> None:
     assert result.stderr == (
         "the import needs the extra named openapi (in a checkout: pip install '.[openapi]')\n"
     )
+
+
+def test_the_help_promises_what_is_true_of_a_route_that_is_wider_than_its_path() -> None:
+    words = " ".join(run("--help").stdout.split())
+    assert "lets nobody in whom the document keeps out" in words
+    assert "never wider" not in words

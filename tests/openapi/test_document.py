@@ -68,6 +68,7 @@ def problems(paths: Any, **fields: Any) -> list[str]:  # noqa: ANN401 - wrong on
         ("a: *x", ": no anchor is named x"),
         ("a: 1\na: 2", ':2:1: "a" is twice in one mapping'),
         ('{"a": 1, "a": 2}', ': "a" is twice in one object'),
+        ('{"b": 1, "a": 1, "c": 1, "a": 2, "d": 1}', ': "a" is twice in one object'),
         ("b: &b {x: 1}\na: {<<: *b}", ":2:5: merge keys (<<) are not supported: repeat the fields"),
         ("? [a]\n: b", ":1:3: a key must be a string"),
         ('{"a": "\\ud800"}', ": an escape \\ud800 to \\udfff stands alone: it is no character"),

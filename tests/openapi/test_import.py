@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from textwrap import dedent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from authz_service.openapi import draft
-from authz_service.openapi.draft import MAX_WIDER
-from authz_service.openapi.operations import operations
+from authz_service.openapi import draft, overlaps
+from authz_service.openapi.operations import MAX_ALTERNATIVES, operations
+from authz_service.openapi.paths import MAX_TEMPLATE
+from authz_service.openapi.references import MAX_CHAIN
 from authz_service.openapi.servers import MAX_ADDRESSES
 from authz_service.openapi.values import OpenApiError
 from tests.openapi.imported import (
@@ -27,6 +28,9 @@ from tests.openapi.imported import (
     schemes,
 )
 from tests.support.policies import attributes
+
+if TYPE_CHECKING:
+    from authz_service.openapi.document import ApiDocument
 
 READ: dict[str, list[str]] = {"login": ["read"]}
 
@@ -418,6 +422,51 @@ def test_an_operation_without_a_server_that_can_be_asked_is_left_out_with_a_note
     assert policy.text.endswith("resources: []\n")
 
 
+ME_AND_ID: dict[str, Any] = {
+    "/x/{id}": {"get": operation({"login": ["admin"]})},
+    "/x/me": {"get": operation()},
+}
+
+
+def at_ports(one: str, other: str) -> ApiDocument:
+    """Give a document where */x/{id}* is at the server *one*, */x/me* at *other*."""
+    urls = dict(zip(ME_AND_ID, (one, other), strict=True))
+    return api({path: {**ME_AND_ID[path], "servers": [{"url": urls[path]}]} for path in urls})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://h.example:8443", "https://h.example"),
+        ("https://h.example", "https://h.example:8443"),
+        ("http://h.example", "https://h.example"),
+        ("/", "https://h.example:8443"),
+    ],
+)
+def test_what_is_at_one_port_asks_for_what_is_asked_for_at_another(one: str, other: str) -> None:
+    policy = load(at_ports(one, other))
+    assert policy.scopes("GET", "/x/me", "h.example:8443") == {"admin"}
+    assert noted(policy, "GET /x/me: stricter, for what else the pattern covers")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://h.example:8443", "https://h.example:8443"),
+        ("https://h.example", "https://h.example:443"),
+        ("https://h.example:8443", "/"),
+    ],
+)
+def test_what_is_at_every_port_of_the_others_asks_for_no_more(one: str, other: str) -> None:
+    assert load(at_ports(one, other)).is_public("GET", "/x/me", "h.example:8443")
+
+
+def test_a_port_that_a_policy_cannot_say_has_a_note() -> None:
+    policy = load(api(ME_AND_ID, servers=[{"url": "https://h.example:8443"}]))
+    assert noted(policy, "the server https://h.example:8443 stands for every port")
+    assert not noted(load(api(ME_AND_ID, servers=[{"url": "http://h.example:80"}])), "every port")
+
+
 def test_a_variable_with_very_many_values_has_its_default() -> None:
     variable = {"default": "x1", "enum": [f"x{number}" for number in range(500)]}
     policy = load(one(READ, servers=[{"url": "https://{v}.example", "variables": {"v": variable}}]))
@@ -518,7 +567,63 @@ def test_what_is_wider_asks_for_the_head_of_what_is_wider_below_it() -> None:
     assert policy.scopes("HEAD", "/b/a") == policy.scopes("HEAD", "/b/c") == {"strong"}
 
 
-@pytest.mark.parametrize("template", ["/a//b", "/a/../b", "/a;b/;c", "/a%2Fb", "/%", "/a%00"])
+def test_what_has_no_final_slash_asks_for_what_is_asked_for_with_one() -> None:
+    admin = {"get": operation({"login": ["admin"]})}
+    policy = load(api({"/{x}": admin, "/a/": {"get": operation()}}))
+    assert policy.scopes("GET", "/a") == policy.scopes("GET", "/a/") == {"admin"}
+    assert noted(policy, "GET /a/: stricter, for what else the pattern covers")
+    policy = load(api({"/x/{id}/": admin, "/x/a": {"get": operation()}}))
+    assert policy.scopes("GET", "/x/a") == policy.scopes("GET", "/x/a/") == {"admin"}
+    assert noted(policy, "GET /x/a: stricter, for what else the pattern covers")
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_path_that_has_its_final_slash_as_the_others_do_asks_for_no_more(slash: str) -> None:
+    paths = {
+        f"/x/{{id}}{slash}": {"get": operation({"login": ["admin"]})},
+        f"/x/a{slash}": {"get": operation()},
+    }
+    policy = load(api(paths))
+    assert policy.is_public("GET", "/x/a")
+    assert not noted(policy, "stricter")
+
+
+def test_a_head_without_a_final_slash_is_no_way_round_a_get_with_one() -> None:
+    paths = {
+        "/a": {"head": operation()},
+        "/a/": {"get": operation({"login": ["admin"]})},
+    }
+    assert load(api(paths)).scopes("HEAD", "/a/") == {"admin"}
+
+
+def test_what_may_be_either_of_two_paths_asks_for_both() -> None:
+    paths = {
+        "/a{x0}/{y1}": {"head": operation({"login": ["u"]})},
+        "/{y0}/b": {"head": operation()},
+    }
+    policy = load(api(paths))
+    assert policy.scopes("HEAD", "/a.json/b") == {"u"}
+    assert noted(policy, "HEAD /{y0}/b: stricter, for what else the pattern covers")
+
+
+@pytest.mark.parametrize("path", ["/t/{id}.json", "/{t}/{id}.json"])
+def test_what_cannot_be_the_path_that_a_pattern_is_wider_than_asks_for_no_more(path: str) -> None:
+    me = path.replace("{id}.json", "me")
+    paths = {path: {"get": operation({"login": ["admin"]})}, me: {"get": operation(READ)}}
+    assert load(api(paths)).scopes("GET", "/t/me") == {"read"}
+
+
+def test_a_path_without_variables_comes_first() -> None:
+    paths = {
+        "/{id}.json": {"get": operation({"login": ["admin"]})},
+        "/me.json": {"get": operation(READ)},
+    }
+    assert load(api(paths)).scopes("GET", "/me.json") == {"read"}
+
+
+@pytest.mark.parametrize(
+    "template", ["/a//b", "//", "/a//", "/a/../b", "/a;b/;c", "/a%2Fb", "/%", "/a%00"]
+)
 def test_a_path_that_is_refused_as_ambiguous_is_left_out_with_a_note(template: str) -> None:
     policy = load(one(READ, path=template))
     assert noted(policy, f"GET {template}: left out")
@@ -593,7 +698,7 @@ def test_no_text_of_the_document_gets_out_of_its_place(hostile: str) -> None:
                 "get": operation({"login": [hostile]}, summary=hostile, operationId=hostile),
                 "put": operation({hostile: []}),
             },
-            "/safe": {"get": operation(READ)},
+            "/one/two/safe": {"get": operation(READ)},
         },
         info={"title": hostile, "version": hostile, "description": hostile},
         components={
@@ -605,7 +710,7 @@ def test_no_text_of_the_document_gets_out_of_its_place(hostile: str) -> None:
         servers=[{"url": "https://a.example", "description": hostile}, {"url": f"/{hostile}"}],
     )
     policy = load(document)
-    assert policy.scopes("GET", "/safe", "a.example") == {"read"}
+    assert policy.scopes("GET", "/one/two/safe", "a.example") == {"read"}
     assert all(line.isprintable() for line in policy.text.split("\n"))
     assert all(note.isprintable() for note in policy.notes)
     assert len(policy.policy.hosts.values) >= 1
@@ -654,7 +759,21 @@ def test_of_very_many_servers_the_first_are_taken_with_a_note() -> None:
     servers = [{"url": f"https://n{number}.example"} for number in range(MAX_ADDRESSES + 1)]
     policy = load(one(READ, servers=servers))
     assert len(policy.policy.hosts.values) == MAX_ADDRESSES
-    assert noted(policy, f"of {MAX_ADDRESSES + 1} servers, the first {MAX_ADDRESSES} are taken")
+    assert noted(policy, f"of all the servers, the first {MAX_ADDRESSES} are taken")
+
+
+def test_no_server_is_looked_at_after_the_last_that_is_taken() -> None:
+    servers = [{"url": f"https://n{number}.example"} for number in range(MAX_ADDRESSES + 1)]
+    policy = load(one(READ, servers=[*servers, {"url": "a:b"}]))
+    assert not noted(policy, "left out")
+
+
+def test_servers_are_read_once_for_all_the_operations_that_have_them() -> None:
+    item = {"get": operation(READ), "put": operation(READ)}
+    own = {**item, "servers": [{"url": "/own"}]}
+    inherited, also, mine, mine_too = operations(api({"/a": item, "/b": own}))
+    assert inherited.addresses is also.addresses
+    assert mine.addresses is mine_too.addresses
 
 
 def test_very_many_operations_and_hosts_together_are_refused(
@@ -668,7 +787,73 @@ def test_very_many_operations_and_hosts_together_are_refused(
         imported(api({**paths, "/one-more": {"get": operation(READ)}}, servers=servers))
 
 
-def test_very_many_paths_that_cannot_be_said_are_refused() -> None:
-    paths = {f"/{number}/{{x}}.y": {"get": operation(READ)} for number in range(MAX_WIDER + 1)}
-    with pytest.raises(OpenApiError, match=f"more than {MAX_WIDER} paths"):
+def overlapping(number: int) -> dict[str, Any]:
+    """Give paths that cover each other: *number* times as many pairs at each host."""
+    named = {f"/{each}.{{x}}/{{y}}/{each}": {"get": operation(READ)} for each in range(number)}
+    return {**named, **{f"/{{x}}/{each}/{{y}}": {"get": operation(READ)} for each in range(number)}}
+
+
+def test_very_many_paths_that_cover_each_other_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overlaps, "MAX_STEPS", 10_000)
+    assert imported(api(overlapping(10))).text
+    with pytest.raises(OpenApiError, match="too many paths that cover each other"):
+        imported(api(overlapping(100)))
+
+
+def test_paths_that_cover_each_other_are_counted_over_all_hosts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overlaps, "MAX_STEPS", 10_000)
+    servers = [{"url": f"https://n{number}.example"} for number in range(MAX_ADDRESSES)]
+    with pytest.raises(OpenApiError, match="too many paths that cover each other"):
+        imported(api(overlapping(10), servers=servers))
+
+
+def test_paths_that_cannot_be_said_and_cover_nothing_else_are_not_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overlaps, "MAX_STEPS", 10_000)
+    paths = {f"/{number}/{{x}}.y": {"get": operation(READ)} for number in range(2_000)}
+    assert imported(api(paths)).text
+
+
+def test_very_many_paths_of_one_shape_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlaps, "MAX_STEPS", 1_000)
+    paths = {f"/{{x{each}}}": {"get": operation({"login": [f"s{each}"]})} for each in range(100)}
+    with pytest.raises(OpenApiError, match="too many paths that cover each other"):
         imported(api(paths))
+
+
+def test_very_many_alternatives_are_refused() -> None:
+    alternatives: list[dict[str, list[str]]]
+    alternatives = [{"login": [f"s{each}"]} for each in range(MAX_ALTERNATIVES + 1)]
+    assert imported(one(*alternatives[1:])).text
+    with pytest.raises(OpenApiError, match=f"more than {MAX_ALTERNATIVES} alternatives"):
+        imported(one(*alternatives))
+
+
+def test_a_long_chain_of_references_is_refused() -> None:
+    def chain(length: int) -> dict[str, Any]:
+        links: dict[str, Any] = {
+            f"/{each}": {"$ref": f"#/paths/~1{each + 1}"} for each in range(length)
+        }
+        return {**links, f"/{length}": {"get": operation(READ)}}
+
+    assert imported(api(chain(MAX_CHAIN))).text
+    with pytest.raises(OpenApiError, match=f"a chain of more than {MAX_CHAIN} refer") as caught:
+        api(chain(2 * MAX_CHAIN))
+    assert len(caught.value.problems) == 1
+
+
+def test_what_references_repeat_is_counted_as_often() -> None:
+    summaries = {"x-many": list(range(2_000))}
+    paths: dict[str, Any] = {f"/{each}": {"$ref": "#/paths/~1a"} for each in range(1_000)}
+    with pytest.raises(OpenApiError, match="more than 2000000 values"):
+        api({"/a": {"get": operation(READ), **summaries}, **paths})
+
+
+def test_a_path_that_is_longer_than_any_request_is_left_out_with_a_note() -> None:
+    policy = load(one(READ, path="/" + "a" * MAX_TEMPLATE))
+    assert noted(policy, f"left out, it is longer than {MAX_TEMPLATE} characters")

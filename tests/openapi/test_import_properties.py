@@ -26,11 +26,13 @@ thorough = settings(deadline=None, max_examples=50, suppress_health_check=[Healt
 
 ISSUER_OF: Final = {"login": ISSUER, "oauth": ISSUER, "partner": PARTNER, "bearer": None}
 SCOPES: Final = ("a", "b", "c")
-HOSTS: Final = ("any.example", "one.example", "two.example")
+HOSTS: Final = ("any.example", "one.example", "one.example:8443", "two.example")
 METHODS: Final = ("get", "head", "post")
 SEGMENTS: Final = ("a", "b", "me", "{x}", "{x-y}", "{x}.json", "a.{x}", "{x}-{y}")
 FEW_SEGMENTS: Final = ("a", "{x}", "a.{x}")
-SERVERS: Final = ("/", "/v1", "https://one.example", "https://two.example/v1")
+SERVERS: Final = (
+    "/", "/v1", "https://one.example", "https://one.example:8443", "https://two.example/v1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,10 @@ items = st.dictionaries(st.sampled_from(METHODS), operations, min_size=1)
 
 def documents(segments: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
     """Documents whose templates are made of *segments*."""
-    templates = st.lists(st.sampled_from(segments), min_size=1, max_size=3).map(
-        lambda parts: "/" + "/".join(parts)
+    templates = st.builds(
+        lambda parts, end: "/" + "/".join(parts) + end,
+        st.lists(st.sampled_from(segments), min_size=1, max_size=3),
+        st.sampled_from(["", "", "/"]),
     )
     return st.builds(
         lambda paths, *given: {"paths": paths, **_fields(*given)},
@@ -204,8 +208,9 @@ def test_a_request_needs_what_one_of_its_operations_asks_for(document: dict[str,
     policy = load(api(**document, components=components()))
     every = documented(document)
     paths = [
-        f"{base}/{'/'.join(segments)}"
+        f"{base}/{'/'.join(segments)}{end}"
         for base in ("", "/v1")
+        for end in ("", "/")
         for number in (1, 2)
         for segments in itertools.product(("a", "value", "a.value"), repeat=number)
     ]
