@@ -83,9 +83,9 @@ class _Operations:
         return found
 
     def _all(self) -> Iterator[Operation]:
-        everywhere = addresses(self._model.servers or ())
+        everywhere = addresses(self._model.servers or (), self._document.file)
         for template, item in (self._model.paths or {}).items():
-            here = addresses(item.servers) if item.servers else everywhere
+            here = addresses(item.servers, self._document.file) if item.servers else everywhere
             for method, operation in _methods(item):
                 yield self._operation(template, here, method, operation)
 
@@ -106,7 +106,9 @@ class _Operations:
         return Operation(
             method=method.upper(),
             template=template,
-            addresses=addresses(operation.servers) if operation.servers else here,
+            addresses=(
+                addresses(operation.servers, self._document.file) if operation.servers else here
+            ),
             alternatives=self._alternatives(security, place),
             position=self._document.source.position(path),
             stated=security is not None,
@@ -225,5 +227,7 @@ def _origin(url: str) -> str | None:
 
 def _home(document: ApiDocument) -> str | None:
     """The origin of the first server that has one."""
-    urls = (address.url for address in addresses(document.model.servers or ()).values)
+    urls = (
+        address.url for address in addresses(document.model.servers or (), document.file).values
+    )
     return next((origin for url in urls if url and (origin := _origin(url))), None)

@@ -12,6 +12,8 @@ from authz_service.core.errors import AccessDenied
 from authz_service.core.hosts import ANY_HOST, HostPattern
 from authz_service.core.request import Host
 from authz_service.core.urls import split_url
+from authz_service.openapi.values import refusal
+from authz_service.policy.problems import Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,26 +53,29 @@ ANYWHERE: Final = Addresses((Address(ANY_HOST),))
 """No server means the server `/` (OpenAPI 3.1.1, section 4.8.1.1): where the document came from."""
 
 
-def addresses(servers: Sequence[Server]) -> Addresses:
-    """Resolve *servers*; without any, every host counts."""
+def addresses(servers: Sequence[Server], file: str) -> Addresses:
+    """Resolve *servers* of the document *file*; without any, every host counts.
+
+    Raises OpenApiError where there are too many: at one that was left out, other operations would
+    decide alone.
+    """
     if not servers:
         return ANYWHERE
     values: dict[Address, None] = {}
     remarks: dict[str, None] = {}
-    for url in (url for server in servers for url in _urls(server, remarks)):
+    for url in (url for server in servers for url in _urls(server, file, remarks)):
         if (address := _address(url)) is None:
             remarks[f"the server {url:.100} is left out: it is no URL of a host"] = None
             continue
         if address not in values and len(values) == MAX_ADDRESSES:
-            remarks[f"of all the servers, the first {MAX_ADDRESSES} are taken"] = None
-            break
+            raise refusal(Position(file), f"more than {MAX_ADDRESSES} servers of one operation")
         values[address] = None
         if address.port not in {None, *_DEFAULT_PORTS.values()}:
             remarks[f"the server {url:.100} stands for every port: a policy has none"] = None
     return Addresses(tuple(values), tuple(remarks))
 
 
-def _urls(server: Server, remarks: dict[str, None]) -> Iterator[str]:
+def _urls(server: Server, file: str, remarks: dict[str, None]) -> Iterator[str]:
     """The URL of *server* with each combination of the values that its variables may have."""
     names = list(dict.fromkeys(_VARIABLE.findall(server.url)))
     variables = server.variables or {}
@@ -84,8 +89,8 @@ def _urls(server: Server, remarks: dict[str, None]) -> Iterator[str]:
             remarks[f"of the server variable {{{name:.50}}}, the default alone is taken"] = None
         choices.append(list(dict.fromkeys([variable.default, *(variable.enum or [])])))
     if math.prod(len(values) for values in choices) > MAX_ADDRESSES:
-        remarks[f"of {server.url:.100}, the default alone is taken: it has too many values"] = None
-        choices = [values[:1] for values in choices]
+        message = f"{server.url:.100} stands for more than {MAX_ADDRESSES} servers"
+        raise refusal(Position(file), message)
     for values in itertools.product(*choices):
         yield _substituted(server.url, dict(zip(names, values, strict=True)))
 
