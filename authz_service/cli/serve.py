@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,7 @@ from authz_service.cli.examples import examples
 from authz_service.cli.exits import refuse
 from authz_service.cli.path_arguments import paths
 from authz_service.policy import PolicyError
+from authz_service.server import background
 from authz_service.server.listen import ListenError, TcpAddress, UnixAddress, parse_address
 from authz_service.server.service import ServeSettings, serve
 from authz_service.telemetry import logs
@@ -93,6 +95,8 @@ def command(
         refuse(f"authz-service: {error}")
     finally:
         logs.finish()
+    if background.is_busy():
+        os._exit(0)
 
 
 def _run(service: Coroutine[None, None, None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import os
 import stat
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+_SCHEMA_ENDING: Final = ".schema.json"  # what `authz-service schema` writes for editors
 TEST_ENDING: Final = "_test"
 """Ends the name, before the suffix, of a file that holds tests of a policy and none itself."""
 
@@ -68,10 +70,10 @@ class FilesRead:
 
 
 def _read(file: Path) -> bytes:
-    mode = file.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # to read a pipe could take for ever
-        raise OSError(errno.EINVAL, "not a regular file")
-    with file.open("rb") as stream:
+    # To open a pipe would wait for its other end; what was opened is looked at, not what was there.
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
         return stream.read(MAX_FILE_BYTES + 1)
 
 
@@ -82,5 +84,6 @@ def _policy_files(directory: Path) -> list[Path]:
         if entry.suffix in SUFFIXES
         and not entry.name.startswith(".")
         and not entry.stem.endswith(TEST_ENDING)
+        and not entry.name.endswith(_SCHEMA_ENDING)
         and not entry.is_dir()  # a dangling link is a problem, not a gap
     )

@@ -16,6 +16,7 @@ import structlog
 from authz_service.policy import PolicyError
 from authz_service.policy.difference import difference, shortened
 from authz_service.policy.files import FilesRead
+from authz_service.server.background import in_background
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -104,16 +105,17 @@ class Reloader:
                 self._refuse((f"unexpected error: {type(error).__name__}",))
 
     async def _reload(self, *, insisted: bool) -> None:
-        if not insisted and await asyncio.to_thread(self._files.is_current):
+        if not insisted and await in_background(self._files.is_current):
             return
-        self._files, outcome = await self._read_steadily()
+        files, outcome = await self._read_steadily()
         if isinstance(outcome, tuple):
+            self._files = files
             self._refuse(outcome)
             return
-        changes = await asyncio.to_thread(difference, self._policy, outcome)
+        changes = await in_background(difference, self._policy, outcome)
         # Also where no difference can be told: the new one is what the files say.
         await self._take(outcome)
-        self._policy = outcome
+        self._policy, self._files = outcome, files
         recovered, self._problems = bool(self._problems), ()
         if changes:
             _log.info("policy_reloaded", **changes.as_fields())
@@ -121,13 +123,13 @@ class Reloader:
             _log.info("policy_unchanged")
         else:
             _log.debug("policy_unchanged")
-        warn_of_no_routes(outcome)
+        warn_of_effects(outcome)
         self._observe("changed" if changes else "unchanged")
 
     async def _read_steadily(self) -> tuple[FilesRead, Policy | _Problems]:
         times = 0
         while True:
-            files, outcome, steady = await asyncio.to_thread(self._read)
+            files, outcome, steady = await in_background(self._read)
             if steady:
                 return files, outcome
             times += 1
@@ -155,7 +157,9 @@ class Reloader:
         self._observe("failed")
 
 
-def warn_of_no_routes(policy: Policy) -> None:
-    """Log it if *policy* lets nobody do anything: it is allowed, and seldom meant."""
-    if not policy.hosts.values:
+def warn_of_effects(policy: Policy) -> None:
+    """Log it if *policy* lets nobody do anything, or everybody: it is allowed, and seldom meant."""
+    if policy.audit:
+        _log.warning("policy_all_audit", effect="what no route names is let through")
+    elif not policy.hosts.values:
         _log.warning("policy_without_routes", effect="every request is denied")

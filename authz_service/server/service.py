@@ -21,7 +21,7 @@ from authz_service.server.admin import AdminServer
 from authz_service.server.collection import building_what_stays
 from authz_service.server.listen import ListenError
 from authz_service.server.readiness import Readiness
-from authz_service.server.reload import Reloader, warn_of_no_routes
+from authz_service.server.reload import Reloader, warn_of_effects
 from authz_service.server.rpc import RpcServer
 from authz_service.server.watch import PolicyWatch
 from authz_service.telemetry import logs
@@ -92,6 +92,7 @@ class _Service:
         load = partial(_load, settings.policy)
         self._reloader = Reloader(policy, files, load, self._take, self._observe_reload)
         self._watch = PolicyWatch(lambda: self._reloader.paths, self._reloader.ask)
+        self._watched = files.paths
         self._background: list[asyncio.Task[NoReturn]] = []
 
     async def run(self) -> None:
@@ -113,7 +114,7 @@ class _Service:
         try:
             self._refresher.start()
             _log.info("listening", listen=str(listen), admin=str(admin) if admin else None)
-            warn_of_no_routes(self._policy)
+            warn_of_effects(self._policy)
             self._background = [
                 asyncio.create_task(self._reloader.run(), name="reload"),
                 asyncio.create_task(self._watch.run(), name="watch"),
@@ -125,9 +126,9 @@ class _Service:
     async def _take(self, policy: Policy) -> None:
         """Bring *policy* into use, with the keys that belong to it, in one step."""
         await self._refresher.prepare(policy.used_issuers, within=KEYS_WITHIN)
-        self._policy = policy
-        self._servicer.use(policy)
         self._refresher.update(policy.used_issuers)
+        self._servicer.use(policy)
+        self._policy = policy
 
     async def _announce_readiness(self) -> None:
         """Keep the health service in step with readiness until the service is to stop."""
@@ -166,7 +167,9 @@ class _Service:
 
     def _observe_reload(self, result: Result) -> None:
         self._metrics.count_reload(result)
-        self._watch.move()
+        if self._watched != (watched := self._reloader.paths):  # or what fails would fail at once
+            self._watched = watched
+            self._watch.move()
         self._changed.set()
 
 

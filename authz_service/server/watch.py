@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 import structlog
 import watchfiles
 
+from authz_service.server.background import in_background
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
@@ -68,10 +70,11 @@ class PolicyWatch:
         """Watch for ever. That it cannot be done is told once, and looking goes on."""
         while True:
             self._moved.clear()
-            # The watch is in place when the loop gets to this: nothing happens in between unseen.
-            asyncio.get_running_loop().call_soon(self._notice)
             try:
-                await self._watch(_places(self._paths()))
+                places = await in_background(_places, self._paths())
+                # The watch is in place when the loop gets to this: nothing is missed in between.
+                asyncio.get_running_loop().call_soon(self._notice)
+                await self._watch(places)
             except FileNotFoundError:  # gone between a look and the watch
                 await asyncio.sleep(_QUIET)
             except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
@@ -95,7 +98,7 @@ class PolicyWatch:
             async for _ in changes:
                 self._failing = False
                 self._notice()
-                if _places(self._paths()) != places:
+                if await in_background(_places, self._paths()) != places:
                     break
 
     def _fail(self, error: Exception) -> None:

@@ -309,7 +309,9 @@ def test_a_policy_that_only_speaks_of_tests_is_part_of_the_directory(folder: Fol
 def test_a_directory_without_policy_files_is_refused(folder: Folder, name: str | None) -> None:
     if name is not None:
         folder.write("version: 1\n", name)
-    assert folder.problems_at() == [".: no *.yaml, *.yml or *.json in here"]
+    assert folder.problems_at() == [
+        ".: no *.yaml, *.yml or *.json in here (tests, *_test.*, do not count)"
+    ]
 
 
 def test_a_directory_that_holds_only_a_directory_is_refused(folder: Folder) -> None:
@@ -610,3 +612,18 @@ def test_of_very_many_mistakes_the_first_are_told_and_how_many_more_there_are(
     )
     assert rest == f"policy.yaml: and {further} more mistakes in this file"
     assert len(told) == MOST_PROBLEMS
+
+
+def test_the_schema_for_editors_beside_a_policy_is_no_policy(folder: Folder) -> None:
+    folder.write(policy_text(), "policy.yaml")
+    folder.write('{"$schema": "x"}', "policy.schema.json")
+    assert folder.load_all().hosts.values
+
+
+def test_a_path_that_the_system_does_not_take_is_a_problem_and_no_fault(folder: Folder) -> None:
+    for path in (folder.path / ("n" * 300), folder.path / "a" / ".." / ("m" * 5000)):
+        (problem,) = folder.problems_at(path)
+        assert "cannot be read" in problem
+    link = folder.path / "policy.yaml"
+    link.symlink_to("n" * 255)
+    assert "cannot be read" in folder.problems_at(link)[0]
