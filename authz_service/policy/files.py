@@ -69,12 +69,25 @@ class FilesRead:
         return (again._listings, again._contents) == (self._listings, self._contents)
 
 
+def is_directory(path: Path) -> bool:
+    """Whether *path* is one. Where that cannot be told it is read as a file, which says why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def _read(file: Path) -> bytes:
-    # To open a pipe would wait for its other end; what was opened is looked at, not what was there.
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+    # What was opened is looked at: what a name leads to can change at any moment.
+    with open(file, "rb", opener=_open_at_once) as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         return stream.read(MAX_FILE_BYTES + 1)
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    """Open it without waiting: for a pipe, somebody to write to it may never come."""
+    return os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def _policy_files(directory: Path) -> list[Path]:
@@ -85,5 +98,5 @@ def _policy_files(directory: Path) -> list[Path]:
         and not entry.name.startswith(".")
         and not entry.stem.endswith(TEST_ENDING)
         and not entry.name.endswith(_SCHEMA_ENDING)
-        and not entry.is_dir()  # a dangling link is a problem, not a gap
+        and not is_directory(entry)  # a dangling link is a problem, not a gap
     )

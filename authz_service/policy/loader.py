@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from authz_service.policy.compiler import PolicySource, compile_policy
 from authz_service.policy.document import MAX_FILE_BYTES, read_document
-from authz_service.policy.files import FilesRead
+from authz_service.policy.files import FilesRead, is_directory
 from authz_service.policy.problems import PolicyError, Position, Problem
 from authz_service.policy.validate import validate_document
 
@@ -98,7 +98,7 @@ def _without_consequences(
 
 def _files(paths: Iterable[Path], files: FilesRead, problems: list[Problem]) -> Iterator[Path]:
     for path in paths:
-        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for some paths
+        if not is_directory(path):
             yield path
             continue
         try:

@@ -13,6 +13,7 @@ from tests.policy.folder import KEY_SET, Folder, policy_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 POLICY = policy_text(issuer="jwks_file: keys.json")
 
@@ -112,3 +113,17 @@ def test_a_file_that_changed_between_two_reads_of_one_load_is_not_current(folder
     folder.write("b")
     files.read(file)
     assert not files.is_current()
+
+
+def test_what_cannot_be_read_leaves_no_file_open(tmp_path: Path) -> None:
+    pipe, directory = tmp_path / "pipe.yaml", tmp_path / "directory.yaml"
+    os.mkfifo(pipe)
+    directory.mkdir()
+    (tmp_path / "gone.yaml").symlink_to("n" * 255)
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208 - of no directory that is ours
+    for _ in range(20):
+        for file in (pipe, directory, tmp_path / "gone.yaml", tmp_path / "missing.yaml"):
+            with pytest.raises(OSError, match=r"."):
+                FilesRead().read(file)
+        assert FilesRead().list(tmp_path) == [tmp_path / "gone.yaml", pipe]
+    assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208 - the same
