@@ -96,12 +96,14 @@ class Issuer:
     audience_stand_in: str | None = None
     """The claim that is compared in the place of `aud` where a token has none at all."""
     marks: AccessTokenMarks = AccessTokenMarks()
+    needed_claims: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Every claim that its access tokens have, but for `aud` and the groups in *marks*."""
 
-    @property
-    def needed_claims(self) -> frozenset[str]:
-        """Every claim that its access tokens have, but for `aud` and the groups in *marks*."""
+    def __post_init__(self) -> None:
+        """Gather *needed_claims* once, for every token is held against them."""
         marked = (name for name, _value in self.marks.values)
-        return frozenset({"iss", "exp", *self.required_claims, *marked})
+        needed = frozenset({"iss", "exp", *self.required_claims, *marked})
+        object.__setattr__(self, "needed_claims", needed)
 
     @property
     def retry_after(self) -> int:

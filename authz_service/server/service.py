@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
 
     from authz_service.core.policy import Policy
     from authz_service.keys.fetch import Fetcher
-    from authz_service.server.listen import TcpAddress, UnixAddress
     from authz_service.server.reload import Result
+    from authz_service.server.settings import ServeSettings
 
 GRACE: Final = 20.0
 """Seconds that Checks under way are given to end when the service stops."""
@@ -47,15 +46,6 @@ issuer that is down does without everything else that has changed.
 """
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ServeSettings:
-    """What `serve` was told. *admin* is None where there is to be no admin port."""
-
-    policy: tuple[Path, ...]
-    listen: TcpAddress | UnixAddress
-    admin: TcpAddress | None
 
 
 async def serve(settings: ServeSettings) -> None:

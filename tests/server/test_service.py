@@ -19,7 +19,8 @@ from authz_service.core.policy import Policy
 from authz_service.demo.signing_keys import SigningKeys
 from authz_service.policy.files import FilesRead
 from authz_service.server.listen import ListenError, TcpAddress, UnixAddress
-from authz_service.server.service import ServeSettings, _Service, serve
+from authz_service.server.service import _Service, serve
+from authz_service.server.settings import ServeSettings
 from tests.edge.rig import PATIENCE, edge, reason, servicer
 from tests.edge.shop import check_request
 from tests.server.processes import (

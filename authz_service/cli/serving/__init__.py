@@ -1,0 +1,1 @@
+"""The options of `serve`, one module for each part of the service that they set."""

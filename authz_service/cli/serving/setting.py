@@ -1,0 +1,31 @@
+"""One option of `serve`, which is an environment variable too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def setting(flag: str, **attributes: Any) -> Callable[..., Any]:  # noqa: ANN401 - click's own
+    """Make the option *flag*, and the variable that stands for it: `--key-wait`, `AUTHZ_KEY_WAIT`.
+
+    Help tells of both, and of the default.
+    """
+    name = flag.removeprefix("--").replace("-", "_").upper()
+    attributes.setdefault("show_default", True)
+    return click.option(flag, envvar=f"AUTHZ_{name}", show_envvar=True, **attributes)
+
+
+def together(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Make one decorator of *options*, which help lists in this order."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
