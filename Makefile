@@ -38,8 +38,9 @@ proto: $(VENV)/.installed ## generate authz_service/_proto from proto/
 	@$(BIN)/python proto/generate.py
 
 bench: $(VENV)/.installed ## measurements that take minutes (ARGS=--quick for fewer)
-	@$(BIN)/python bench/memory.py $(ARGS)
+	@PYTHONPATH=. $(BIN)/python bench/memory.py $(ARGS)
 	@PYTHONPATH=. $(BIN)/python bench/policy.py $(ARGS)
+	@PYTHONPATH=. $(BIN)/python bench/sizing.py $(ARGS)
 
 lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv

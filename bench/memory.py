@@ -13,28 +13,19 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc.aio
 
-from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
-    CheckRequest,
-    CheckResponse,
-)
 from authz_service.demo import tokens
 from authz_service.demo.issuer import DevelopmentIssuer
 from authz_service.demo.service import AuthzService
 from authz_service.demo.world import SHOP
+from bench.shop import POLICY, check_on, request
 
-_POLICY: Final = """
-version: 1
-issuers: [{name: development, issuer: "${DEMO_ISSUER}", preset: logto}]
-resources:
-  - audience: https://shopping.api
-    routes:
-      - {path: /healthz, methods: {GET: public}}
-      - {path: "/products/{id}", methods: {GET: [read:products], POST: [write:products]}}
-"""
+if TYPE_CHECKING:
+    from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+
 _IN_FLIGHT: Final = 32
 _TOKENS: Final = 500
 _LIMIT: Final = 2.0
@@ -44,7 +35,7 @@ def main(checks: int) -> int:
     """Run the benchmark and give the exit status."""
     with tempfile.TemporaryDirectory() as directory:
         policy = Path(directory, "policy.yaml")
-        policy.write_text(_POLICY, encoding="utf-8")
+        policy.write_text(POLICY, encoding="utf-8")
         sizes = asyncio.run(_run(policy, Path(directory, "log"), checks))
     growth = sizes[-1] - sizes[0]
     met = growth <= _LIMIT
@@ -69,11 +60,7 @@ async def _measure(service: AuthzService, requests: list[CheckRequest], checks: 
     """The resident size in MiB after each tenth of *checks*."""
     sizes = []
     async with grpc.aio.insecure_channel(service.listen) as channel:
-        check = channel.unary_unary(
-            "/envoy.service.auth.v3.Authorization/Check",
-            request_serializer=CheckRequest.SerializeToString,
-            response_deserializer=CheckResponse.FromString,
-        )
+        check = check_on(channel)
 
         async def worker(numbers: range) -> int:
             allowed = 0
@@ -106,23 +93,14 @@ def _requests(issuer: DevelopmentIssuer) -> list[CheckRequest]:
         token = issuer.mint(tokens.claims(issuer, jti=str(number), sub=f"subject-{number}"))
         unknown = issuer.mint(tokens.claims(issuer), header={"kid": f"unknown-{number}"})
         requests += [
-            _request("GET", "/healthz"),
-            _request("GET", f"/products/{number}", token),
-            _request("POST", f"/products/{number}", token),
-            _request("GET", f"/products/{number}", unknown),
-            _request("GET", f"/products/{number}", json.dumps({"junk": number})),
-            _request("GET", f"/nobody/named/{number}", token),
+            request("GET", "/healthz"),
+            request("GET", f"/products/{number}", token),
+            request("POST", f"/products/{number}", token),
+            request("GET", f"/products/{number}", unknown),
+            request("GET", f"/products/{number}", json.dumps({"junk": number})),
+            request("GET", f"/nobody/named/{number}", token),
         ]
     return requests
-
-
-def _request(method: str, path: str, token: str | None = None) -> CheckRequest:
-    message = CheckRequest()
-    http = message.attributes.request.http
-    http.method, http.path, http.host = method, path, "shop.example.com"
-    if token is not None:
-        http.headers["authorization"] = f"Bearer {token}"
-    return message
 
 
 if __name__ == "__main__":

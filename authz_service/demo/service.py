@@ -48,10 +48,15 @@ class AuthzService:
         return int(self.listen.rpartition(":")[2])
 
     @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        assert self._process is not None  # noqa: S101 - it runs
+        return self._process.pid
+
+    @property
     def resident_mib(self) -> float:
         """The memory that the running service holds, in MiB (Linux)."""
-        assert self._process is not None  # noqa: S101 - it runs
-        pages = Path(f"/proc/{self._process.pid}/statm").read_text("ascii").split()[1]
+        pages = Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1]
         return int(pages) * resource.getpagesize() / 2**20
 
     async def start(self) -> None:
