@@ -17,6 +17,7 @@ from authz_service.keys.fetch import HttpFetcher
 from authz_service.policy import load_policy
 from authz_service.policy.files import FilesRead
 from authz_service.server.admin import AdminServer
+from authz_service.server.background import in_background
 from authz_service.server.collection import building_what_stays
 from authz_service.server.listen import ListenError
 from authz_service.server.readiness import Readiness
@@ -24,7 +25,7 @@ from authz_service.server.reload import Reloader, warn_of_effects
 from authz_service.server.rpc import RpcServer
 from authz_service.server.watch import PolicyWatch
 from authz_service.telemetry import logs
-from authz_service.telemetry.metrics import Metrics
+from authz_service.telemetry.metrics import Metrics, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +76,7 @@ class _Service:
         self._changed = asyncio.Event()
         self._stopping = False
         self._refresher = Refresher(policy.used_issuers, fetcher, on_change=self._changed.set)
-        self._metrics = Metrics()
+        self._metrics = Metrics(self._sources())
         self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
         self._rpc = RpcServer(self._servicer)
         self._admin = AdminServer(self._readiness, self._metrics)
@@ -115,10 +116,12 @@ class _Service:
 
     async def _take(self, policy: Policy) -> None:
         """Bring *policy* into use, with the keys that belong to it, in one step."""
+        resources = await in_background(lambda: policy.resources)  # of thousands of routes
         await self._refresher.prepare(policy.used_issuers, within=KEYS_WITHIN)
         self._refresher.update(policy.used_issuers)
         self._servicer.use(policy)
         self._policy = policy
+        self._metrics.keep(resources)
 
     async def _announce_readiness(self) -> None:
         """Keep the health service in step with readiness until the service is to stop."""
@@ -151,8 +154,14 @@ class _Service:
     def _readiness(self) -> Readiness:
         return Readiness(self._stopping, self._refresher.missing, self._reloader.warnings)
 
+    def _sources(self) -> Sources:
+        return Sources(
+            ready=lambda: self._readiness().ready,
+            policy_hash=lambda: self._reloader.policy_hash,
+        )
+
     def _observe(self, check: DecidedCheck) -> None:
-        self._metrics.count(check.decision)
+        self._metrics.count(check.decision, check.seconds)
         logs.log_check(check.request, check.decision, check.seconds)
 
     def _observe_reload(self, result: Result) -> None:
