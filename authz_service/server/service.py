@@ -24,7 +24,7 @@ from authz_service.server.readiness import Readiness
 from authz_service.server.reload import Reloader, warn_of_effects
 from authz_service.server.rpc import RpcServer
 from authz_service.server.watch import PolicyWatch
-from authz_service.telemetry import logs
+from authz_service.telemetry import logs, traces
 from authz_service.telemetry.metrics import Metrics, Sources
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ KEYS_WITHIN: Final = 5.0
 Without keys, tokens of theirs would be refused that a moment later are fine; and who waits for an
 issuer that is down does without everything else that has changed.
 """
+
+TRACES_WITHIN: Final = 2.0
+"""Seconds that the stop waits at the most for a collector to take the last spans."""
 
 _log = structlog.get_logger(__name__)
 
@@ -77,6 +80,7 @@ class _Service:
         self._stopping = False
         self._refresher = Refresher(policy.used_issuers, fetcher, on_change=self._changed.set)
         self._metrics = Metrics(self._sources())
+        self._traces = traces.start(os.environ)
         self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
         self._rpc = RpcServer(self._servicer)
         self._admin = AdminServer(self._readiness, self._metrics)
@@ -148,8 +152,18 @@ class _Service:
         await self._rpc.stop(GRACE)
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._refresher.stop()
+        await self._stop_traces()
         await self._admin.stop()
         _log.info("stopped")
+
+    async def _stop_traces(self) -> None:
+        if self._traces is None:
+            return
+        try:
+            async with asyncio.timeout(TRACES_WITHIN):
+                await in_background(self._traces.stop)
+        except TimeoutError:
+            _log.warning("traces_lost", why="they could not be exported in time")
 
     def _readiness(self) -> Readiness:
         return Readiness(self._stopping, self._refresher.missing, self._reloader.warnings)
@@ -163,6 +177,9 @@ class _Service:
     def _observe(self, check: DecidedCheck) -> None:
         self._metrics.count(check.decision, check.seconds)
         logs.log_check(check.request, check.decision, check.seconds)
+        if self._traces is not None:
+            metadata = check.metadata() or ()
+            self._traces.record(check.request, check.decision, check.seconds, metadata)
 
     def _observe_reload(self, result: Result) -> None:
         self._metrics.count_reload(result)

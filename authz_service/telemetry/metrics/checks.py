@@ -30,7 +30,7 @@ BUCKETS: Final = (
 """Upper bounds in seconds: a Check takes some 100 µs, and 2 s where it waits for keys."""
 
 _SHED: Final = "overloaded"
-_SERIES_AT_ONCE: Final = 100  # some 0.2 ms of work
+_SERIES_AT_ONCE: Final = 50  # about half a millisecond
 # An alert asks for an increase, and a series that begins with 1 has none.
 _FROM_THE_START: Final = (("deny", DenyReason.INTERNAL_ERROR.value, "enforce", ""),)
 
