@@ -49,7 +49,7 @@ lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
 		pyproject.toml --output-file requirements/run.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --upgrade --constraints requirements/run.txt \
-		--extra demo --extra openapi --group dev pyproject.toml --output-file requirements/dev.txt
+		--extra demo --extra openapi --extra otel --group dev pyproject.toml --output-file requirements/dev.txt
 
 clean: ## remove what was installed and made
 	@rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache dist

@@ -222,6 +222,13 @@ class Policy:
     audit: bool = False
     """The refusal of what no route names is reported and not enforced."""
 
+    @property
+    def resources(self) -> frozenset[str]:
+        """The names of all resources that have routes; looked up anew each time."""
+        return frozenset(
+            route.resource for routes in self.hosts.values.values() for route in routes
+        )
+
     def match(self, host: Host, path: RequestPath) -> RouteMatch:
         """Find the route for *host* and *path*: first the host, then the most specific pattern.
 

@@ -23,7 +23,7 @@ from authz_service.core.request import HttpRequest
 from authz_service.ext_authz.convert import INTERNAL_ERROR, to_check_response, to_http_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from authz_service.core.jwks import KeySet
     from authz_service.core.policy import Policy
@@ -50,11 +50,15 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DecidedCheck:
-    """One Check after its answer was made, for logs and metrics. *seconds* is what it took."""
+    """One Check after its answer was made, for logs, metrics and traces.
+
+    *seconds* is what it took; *metadata* gives what the caller said beside the Check.
+    """
 
     request: HttpRequest
     decision: Decision
     seconds: float
+    metadata: Callable[[], Iterable[tuple[str, str | bytes]] | None] = tuple
 
 
 class AuthorizationServicer:
@@ -108,7 +112,8 @@ class AuthorizationServicer:
         except Exception as error:  # noqa: BLE001 - nothing may turn into a gRPC error or an allow
             _log_bug("check_failed", error)
         try:
-            self._observe(DecidedCheck(request, decision, time.perf_counter() - started))
+            seconds = time.perf_counter() - started
+            self._observe(DecidedCheck(request, decision, seconds, context.invocation_metadata))
         except Exception as error:  # noqa: BLE001 - what is told must not change what was decided
             _log_bug("observer_failed", error)
         return response

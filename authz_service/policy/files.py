@@ -36,6 +36,16 @@ class FilesRead:
         """The directories and files that were asked for, whether they exist or not."""
         return (*self._listings, *self._contents)
 
+    @property
+    def hash(self) -> str:
+        """Says in 64 characters what was read, wherever it lies: the same files, the same hash.
+
+        It is the SHA-256 of the files' own, each in hexadecimal on a line, sorted, each once:
+        `sha256sum FILE... | cut -c 1-64 | sort -u | sha256sum`.
+        """
+        lines = "".join(f"{digest}\n" for digest in sorted({*self._contents.values()}))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
     def read(self, file: Path) -> bytes:
         """At most one byte more than a file may have. Raises OSError."""
         try:

@@ -60,6 +60,7 @@ class Reloader:
         """
         self._policy = policy
         self._files = files
+        self._hash = files.hash
         self._load = load
         self._take = take
         self._observe = observe
@@ -71,6 +72,11 @@ class Reloader:
     def paths(self) -> tuple[Path, ...]:
         """The files and directories that were read last."""
         return self._files.paths
+
+    @property
+    def policy_hash(self) -> str:
+        """The hash of the files that the policy in use was made of; see FilesRead."""
+        return self._hash
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -115,7 +121,7 @@ class Reloader:
         changes = await in_background(difference, self._policy, outcome)
         # Also where no difference can be told: the new one is what the files say.
         await self._take(outcome)
-        self._policy, self._files = outcome, files
+        self._policy, self._files, self._hash = outcome, files, files.hash
         recovered, self._problems = bool(self._problems), ()
         if changes:
             _log.info("policy_reloaded", **changes.as_fields())

@@ -17,14 +17,15 @@ from authz_service.keys.fetch import HttpFetcher
 from authz_service.policy import load_policy
 from authz_service.policy.files import FilesRead
 from authz_service.server.admin import AdminServer
+from authz_service.server.background import in_background
 from authz_service.server.collection import building_what_stays
 from authz_service.server.listen import ListenError
 from authz_service.server.readiness import Readiness
 from authz_service.server.reload import Reloader, warn_of_effects
 from authz_service.server.rpc import RpcServer
 from authz_service.server.watch import PolicyWatch
-from authz_service.telemetry import logs
-from authz_service.telemetry.metrics import Metrics
+from authz_service.telemetry import logs, traces
+from authz_service.telemetry.metrics import Metrics, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +45,9 @@ KEYS_WITHIN: Final = 5.0
 Without keys, tokens of theirs would be refused that a moment later are fine; and who waits for an
 issuer that is down does without everything else that has changed.
 """
+
+TRACES_WITHIN: Final = 2.0
+"""Seconds that the stop waits at the most for a collector to take the last spans."""
 
 _log = structlog.get_logger(__name__)
 
@@ -75,7 +79,8 @@ class _Service:
         self._changed = asyncio.Event()
         self._stopping = False
         self._refresher = Refresher(policy.used_issuers, fetcher, on_change=self._changed.set)
-        self._metrics = Metrics()
+        self._metrics = Metrics(self._sources())
+        self._traces = traces.start(os.environ)
         self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
         self._rpc = RpcServer(self._servicer)
         self._admin = AdminServer(self._readiness, self._metrics)
@@ -115,10 +120,12 @@ class _Service:
 
     async def _take(self, policy: Policy) -> None:
         """Bring *policy* into use, with the keys that belong to it, in one step."""
+        resources = await in_background(lambda: policy.resources)  # of thousands of routes
         await self._refresher.prepare(policy.used_issuers, within=KEYS_WITHIN)
         self._refresher.update(policy.used_issuers)
         self._servicer.use(policy)
         self._policy = policy
+        self._metrics.keep(resources)
 
     async def _announce_readiness(self) -> None:
         """Keep the health service in step with readiness until the service is to stop."""
@@ -145,15 +152,34 @@ class _Service:
         await self._rpc.stop(GRACE)
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._refresher.stop()
+        await self._stop_traces()
         await self._admin.stop()
         _log.info("stopped")
+
+    async def _stop_traces(self) -> None:
+        if self._traces is None:
+            return
+        try:
+            async with asyncio.timeout(TRACES_WITHIN):
+                await in_background(self._traces.stop)
+        except TimeoutError:
+            _log.warning("traces_lost", why="they could not be exported in time")
 
     def _readiness(self) -> Readiness:
         return Readiness(self._stopping, self._refresher.missing, self._reloader.warnings)
 
+    def _sources(self) -> Sources:
+        return Sources(
+            ready=lambda: self._readiness().ready,
+            policy_hash=lambda: self._reloader.policy_hash,
+        )
+
     def _observe(self, check: DecidedCheck) -> None:
-        self._metrics.count(check.decision)
+        self._metrics.count(check.decision, check.seconds)
         logs.log_check(check.request, check.decision, check.seconds)
+        if self._traces is not None:
+            metadata = check.metadata() or ()
+            self._traces.record(check.request, check.decision, check.seconds, metadata)
 
     def _observe_reload(self, result: Result) -> None:
         self._metrics.count_reload(result)

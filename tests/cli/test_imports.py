@@ -12,6 +12,7 @@ import pytest
 from tests.edge.rig import PATIENCE
 from tests.server.processes import environment
 
+_ABSENT: Final = ("rich", "envoy", "openapi_pydantic", "opentelemetry")
 _REPORT: Final = "import json, sys; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
 _HELP: Final = """\
 import contextlib, sys
@@ -53,7 +54,8 @@ def test_serve_loads_nothing_of_the_demo_nor_of_the_tests(code: str) -> None:
         "authz_service.demo", "authz_service.cli.demo", "authz_service.explain",
         "authz_service.openapi", "authz_service.policy.json_schema", "authz_service.policy.lint",
         "authz_service.policy.testing", "authz_service.policy.throwaway",
-        "authz_service.policy.why", "cel_expr_python", "envoy", "hypothesis", "pytest",
+        "authz_service.policy.why", "authz_service.telemetry.spans", "cel_expr_python", "envoy",
+        "hypothesis", "opentelemetry", "pytest",
     )  # fmt: skip
     assert not _loaded(modules, *unwanted)
 
@@ -61,7 +63,7 @@ def test_serve_loads_nothing_of_the_demo_nor_of_the_tests(code: str) -> None:
 @EACH_WAY
 def test_serve_works_without_what_only_other_commands_need(code: str) -> None:
     """A distribution that is None in `sys.modules` is as good as not installed."""
-    absent = "import sys; sys.modules.update(dict.fromkeys(['rich', 'envoy', 'openapi_pydantic']))"
+    absent = f"import sys; sys.modules.update(dict.fromkeys({_ABSENT}))"
     assert _loaded(modules_after(f"{absent}\n{code}"), "authz_service.server.service")
 
 

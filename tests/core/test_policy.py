@@ -133,3 +133,11 @@ def test_a_client_is_told_to_come_back_after_the_cooldown(cooldown: float, secon
 
 def test_keys_from_a_file_are_there_in_a_second() -> None:
     assert replace(LOGTO, keys=key_set(signing_key())).retry_after == 1
+
+
+def test_the_resources_are_those_that_have_routes() -> None:
+    assert SHOP.resources == {
+        route.resource for routes in SHOP.hosts.values.values() for route in routes
+    }
+    assert "shopping" in SHOP.resources
+    assert Policy().resources == frozenset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -127,3 +128,30 @@ def test_what_cannot_be_read_leaves_no_file_open(tmp_path: Path) -> None:
                 FilesRead().read(file)
         assert FilesRead().list(tmp_path) == [tmp_path / "gone.yaml", pipe]
     assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208 - the same
+
+
+def test_the_hash_says_what_was_read_and_not_where_it_lies(tmp_path: Path) -> None:
+    hashes = set()
+    for name in ("a", "b"):
+        folder = Folder(tmp_path / name)
+        hashes.add(_read(folder).hash)
+    assert len(hashes) == 1
+
+
+def test_the_hash_is_another_one_as_soon_as_a_file_is(folder: Folder) -> None:
+    before = _read(folder).hash
+    folder.write(f"# a comment\n{POLICY}")
+    files = FilesRead()
+    load_policy([folder.path], environment={}, files=files)
+    assert files.hash != before
+    folder.write(POLICY)
+    assert _read(folder).hash == before
+
+
+def test_the_hash_can_be_had_on_a_command_line(folder: Folder) -> None:
+    files = _read(folder)
+    command = "sha256sum keys.json policy.yaml | cut -c 1-64 | LC_ALL=C sort -u | sha256sum"
+    printed = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=folder.path, capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.split()[0] == files.hash

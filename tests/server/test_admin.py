@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from aiohttp import ClientSession
+from aiohttp.test_utils import make_mocked_request
 from prometheus_client.parser import text_string_to_metric_families
 
 from authz_service.core.decision import Deny, DenyReason
-from authz_service.server.admin import AdminServer
+from authz_service.server import admin as admin_module
+from authz_service.server.admin import MAX_CONNECTIONS, AdminServer
 from authz_service.server.listen import ListenError, TcpAddress
 from authz_service.server.readiness import Readiness
-from authz_service.telemetry.metrics import Metrics
+from authz_service.telemetry.metrics import Metrics, checks
+from tests.edge.rig import PATIENCE
+from tests.support.event_loops import eventually
+from tests.support.log_events import captured
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ANY_PORT: Final = TcpAddress("127.0.0.1", 0)
+SECRET: Final = b"in-the-request"
 READY: Final = Readiness(stopping=False, issuers_without_keys=())
 
 
@@ -33,6 +40,11 @@ class Admin:
     readiness: Readiness = READY
     address: TcpAddress = ANY_PORT
 
+    @functools.cached_property
+    def server(self) -> AdminServer:
+        """The server itself."""
+        return AdminServer(lambda: self.readiness, self.metrics)
+
     async def ask(self, path: str, method: str = "GET") -> tuple[int, str, str]:
         """Give status, content type and body."""
         async with (
@@ -41,16 +53,30 @@ class Admin:
         ):
             return answer.status, answer.headers["content-type"], await answer.text()
 
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        assert self.server._runner is not None
+        served = self.server._runner.server
+        return len(served.connections) if served is not None else 0
+
+    async def send(self, octets: bytes) -> bytes:
+        """Send *octets*, whatever they are, and give all that comes until the connection ends."""
+        async with asyncio.timeout(PATIENCE):
+            reader, writer = await asyncio.open_connection(self.address.host, self.address.port)
+            with contextlib.closing(writer):
+                writer.write(octets)
+                return await reader.read()
+
 
 @contextlib.asynccontextmanager
 async def _admin() -> AsyncIterator[Admin]:
     admin = Admin(Metrics())
-    server = AdminServer(lambda: admin.readiness, admin.metrics)
-    admin.address = await server.start(admin.address)
+    admin.address = await admin.server.start(admin.address)
     try:
         yield admin
     finally:
-        await server.stop()
+        await admin.server.stop()
 
 
 def test_livez_says_that_the_process_answers_whatever_is_missing() -> None:
@@ -111,8 +137,8 @@ def test_readyz_is_asked_anew_each_time() -> None:
 def test_metrics_are_in_the_text_format_that_prometheus_reads() -> None:
     async def exchange() -> str:
         async with _admin() as admin:
-            admin.metrics.count(Deny(DenyReason.EXPIRED))
-            admin.metrics.count(Deny(DenyReason.EXPIRED))
+            admin.metrics.count(Deny(DenyReason.EXPIRED), 0.001)
+            admin.metrics.count(Deny(DenyReason.EXPIRED), 0.001)
             status, content_type, body = await admin.ask("/metrics")
         assert status == 200
         assert content_type == "text/plain; version=0.0.4; charset=utf-8"
@@ -128,8 +154,61 @@ def test_metrics_are_in_the_text_format_that_prometheus_reads() -> None:
         ("decision", "deny"),
         ("mode", "enforce"),
         ("reason", "expired"),
+        ("resource", ""),
     )
     assert samples[counted] == 2
+
+
+def test_metrics_are_openmetrics_for_whoever_reads_that() -> None:
+    async def exchange() -> None:
+        async with (
+            _admin() as admin,
+            ClientSession(
+                headers={"accept": "application/openmetrics-text;version=1.0.0"}
+            ) as session,
+            session.get(f"http://{admin.address}/metrics") as answer,
+        ):
+            expected = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            assert answer.headers["content-type"] == expected
+            assert (await answer.text()).endswith("\n# EOF\n")
+
+    asyncio.run(exchange())
+
+
+def test_others_get_their_turn_during_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of series take longer to write than Envoy waits for a Check."""
+    monkeypatch.setattr(checks, "_SERIES_AT_ONCE", 1)
+    turns: list[int] = []
+
+    async def take_turns() -> None:
+        while True:
+            turns.append(len(turns))
+            await asyncio.sleep(0)
+
+    async def exchange() -> None:
+        async with _admin() as admin:
+            for reason in DenyReason:
+                admin.metrics.count(Deny(reason), 0.001)
+            page = admin.server._pages["/metrics"]
+            request = make_mocked_request("GET", "/metrics")
+            others = asyncio.create_task(take_turns())
+            await page(request)
+            others.cancel()
+        assert len(turns) > len(DenyReason)
+
+    asyncio.run(exchange())
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+def test_head_is_get_without_the_body(path: str) -> None:
+    async def exchange() -> None:
+        async with _admin() as admin:
+            for readiness in (READY, Readiness(stopping=True, issuers_without_keys=())):
+                admin.readiness = readiness
+                got, headed = await admin.ask(path), await admin.ask(path, "HEAD")
+                assert headed == (*got[:2], "")
+
+    asyncio.run(exchange())
 
 
 @pytest.mark.parametrize("path", ["/", "/livez/", "/healthz", "/metrics/x", "/..%2freadyz", "//"])
@@ -149,6 +228,141 @@ def test_nothing_can_be_changed(path: str, method: str) -> None:
             assert (await admin.ask(path, method))[0] == 405
 
     asyncio.run(exchange())
+
+
+def _head(answer: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """The status line and the fields of *answer*."""
+    status, *fields = answer.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    return status, {
+        name.lower(): value for name, _, value in (field.partition(b": ") for field in fields)
+    }
+
+
+@pytest.mark.parametrize(
+    ("octets", "status"),
+    [
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n", b"200 OK"),
+        (b"GET /livez HTTP/1.0\r\n\r\n", b"200 OK"),
+        (b"GET /livez?%s HTTP/1.1\r\nhost: x\r\n\r\n" % SECRET, b"200 OK"),
+        (b"GET /%s HTTP/1.1\r\nhost: x\r\n\r\n" % SECRET, b"404 Not Found"),
+        (b"%s /livez HTTP/1.1\r\nhost: x\r\n\r\n" % SECRET.upper(), b"400 Bad Request"),
+        (b"BREW /livez HTTP/1.1\r\nhost: x\r\n\r\n", b"400 Bad Request"),
+        (b"DELETE /livez HTTP/1.1\r\nhost: x\r\n\r\n", b"405 Method Not Allowed"),
+        (b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n", b"404 Not Found"),
+        (b"CONNECT x:443 HTTP/1.1\r\nhost: x\r\n\r\n", b"404 Not Found"),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\n%s\r\n\r\n" % SECRET, b"400 Bad Request"),
+        (b"\x16\x03\x01" + SECRET + b"\r\n\r\n", b"400 Bad Request"),
+        (b"GET /%s HTTP/1.1\r\nhost: x\r\n\r\n" % (b"x" * 5000), b"400 Bad Request"),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\nx: %s\r\n\r\n" % (SECRET * 500), b"400 Bad Request"),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\n%s\r\n" % (b"x: y\r\n" * 70), b"400 Bad Request"),
+    ],
+)
+def test_whatever_is_sent_the_answer_repeats_none_of_it_and_says_no_version(
+    octets: bytes, status: bytes
+) -> None:
+    async def exchange() -> None:
+        async with _admin() as admin:
+            answer = await admin.send(octets)
+            line, fields = _head(answer)
+            assert line.partition(b" ")[2] == status
+            assert fields[b"server"] == b"authz-service"
+            assert SECRET not in answer.lower()
+            for told in (b"aiohttp", b"python", b"traceback"):
+                assert told not in answer.lower()
+            assert (await admin.ask("/livez"))[0] == 200
+
+    asyncio.run(exchange())
+
+
+def test_a_connection_has_one_request() -> None:
+    async def exchange() -> None:
+        async with _admin() as admin:
+            answer = await admin.send(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n" * 3)
+            assert answer.count(b"HTTP/1.1") == 1
+
+    asyncio.run(exchange())
+
+
+def test_a_body_is_not_waited_for() -> None:
+    async def exchange() -> None:
+        async with _admin() as admin:
+            answer = await admin.send(
+                b"GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 9999\r\n\r\nx"
+            )
+            assert answer.startswith(b"HTTP/1.1 200")
+
+    asyncio.run(exchange())
+
+
+@pytest.mark.parametrize("octets", [b"", b"GET /livez HTTP/1.1\r\nhost:", b"GET"])
+def test_a_client_that_does_not_finish_its_request_is_cut_off(
+    octets: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_module, "CONNECTION_SECONDS", 0.05)
+
+    async def exchange() -> None:
+        async with _admin() as admin:
+            with contextlib.suppress(ConnectionResetError):
+                assert await admin.send(octets) == b""
+
+    asyncio.run(exchange())
+
+
+def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_module, "CONNECTION_SECONDS", 0.2)
+    warnings = ("x" * 20_000_000,)  # more than the system keeps for a reader
+
+    async def exchange() -> None:
+        async with _admin() as admin:
+            admin.readiness = Readiness(stopping=False, issuers_without_keys=(), warnings=warnings)
+            reader, writer = await asyncio.open_connection(admin.address.host, admin.address.port)
+            with contextlib.closing(writer):
+                writer.transport.pause_reading()  # type: ignore[attr-defined]
+                writer.write(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")
+                await eventually(lambda: admin.connections == 1)
+                await eventually(lambda: admin.connections == 0)
+            assert not reader.at_eof()
+
+    asyncio.run(exchange())
+
+
+def test_of_too_many_connections_the_oldest_is_cut_off_and_the_newest_answered() -> None:
+    async def exchange() -> None:
+        async with _admin() as admin, contextlib.AsyncExitStack() as stack:
+            readers = []
+            for _ in range(MAX_CONNECTIONS):
+                reader, writer = await asyncio.open_connection(
+                    admin.address.host, admin.address.port
+                )
+                stack.callback(writer.close)
+                readers.append(reader)
+            assert (await admin.ask("/livez"))[0] == 200
+            async with asyncio.timeout(PATIENCE):
+                with contextlib.suppress(ConnectionResetError):
+                    assert await readers[0].read() == b""
+            assert not readers[-1].at_eof()
+
+    asyncio.run(exchange())
+
+
+def test_a_fault_of_ours_is_told_to_the_log_and_to_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events = captured(monkeypatch, admin_module)
+
+    def fail() -> bytes:
+        raise ValueError("in-the-message")
+
+    async def exchange() -> None:
+        async with _admin() as admin:
+            monkeypatch.setattr(admin.metrics, "parts", lambda _form: fail())
+            assert await admin.ask("/metrics") == (
+                500, "text/plain; charset=utf-8", "500: Internal Server Error"
+            )  # fmt: skip
+            assert (await admin.ask("/livez"))[0] == 200
+
+    asyncio.run(exchange())
+    assert events == [{"event": "admin_failed", "error": "ValueError", "log_level": "error"}]
 
 
 def test_a_port_that_is_taken_is_refused() -> None:

@@ -288,3 +288,28 @@ def test_files_that_never_hold_still_are_complained_of_now_and_then(
         ("policy_files_keep_changing", 25),
         ("policy_files_keep_changing", 50),
     ]
+
+
+def test_the_hash_is_that_of_the_policy_in_use(file: Path) -> None:
+    def hash_of(text: str) -> str:
+        other = file.with_name("other.yaml")
+        other.write_text(text)
+        files = FilesRead()
+        load_policy([other], environment={}, files=files)
+        return files.hash
+
+    @in_event_loop
+    async def test() -> None:
+        async with running(file) as rig:
+            assert rig.reloader.policy_hash == hash_of(BASE)
+            rig.write(BAD)
+            assert await rig.result() == "failed"
+            assert rig.reloader.policy_hash == hash_of(BASE)
+            rig.write(f"# the same\n{BASE}")
+            assert await rig.result(2) == "unchanged"
+            assert rig.reloader.policy_hash == hash_of(f"# the same\n{BASE}")
+            rig.write(MORE)
+            assert await rig.result(3) == "changed"
+            assert rig.reloader.policy_hash == hash_of(MORE)
+
+    test()

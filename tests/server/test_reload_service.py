@@ -70,7 +70,7 @@ async def _samples(running: Service) -> dict[str, float]:
         sample.labels.get("result", "last"): sample.value
         for family in text_string_to_metric_families(body)
         for sample in family.samples
-        if sample.name.startswith("authz_policy_")
+        if sample.name in {"authz_policy_reloads_total", "authz_policy_last_reload_successful"}
     }
 
 

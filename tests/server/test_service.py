@@ -234,11 +234,12 @@ def test_every_check_is_one_log_line_and_counted_by_decision_and_reason(tmp_path
         assert allowed["request_id"] == "4711"
         lines = metrics.splitlines()
         for sample in (
-            'authz_decisions_total{decision="allow",mode="enforce",reason=""} 1.0',
-            'authz_decisions_total{decision="deny",mode="enforce",reason="no_route"} 2.0',
-            'authz_decisions_total{decision="deny",mode="enforce",reason="internal_error"} 1.0',
+            'decision="allow",mode="enforce",reason="",resource="shopping"} 1.0',
+            'decision="deny",mode="enforce",reason="no_route",resource=""} 2.0',
+            'decision="deny",mode="enforce",reason="internal_error",resource=""} 1.0',
         ):
-            assert sample in lines
+            assert f"authz_decisions_total{{{sample}" in lines
+        assert "authz_ready 1.0" in lines
 
     asyncio.run(exchange())
 
