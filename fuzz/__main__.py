@@ -93,6 +93,12 @@ def _table(outcomes: Iterable[Outcome]) -> str:
     )
 
 
+def _seconds(text: str) -> int:
+    if (seconds := int(text)) < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return seconds
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -106,7 +112,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--seconds",
-        type=int,
+        type=_seconds,
         default=os.environ.get("FUZZ_SECONDS") or _SECONDS,
         help=f"for each target; default: FUZZ_SECONDS, or {_SECONDS}",
     )

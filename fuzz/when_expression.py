@@ -58,6 +58,7 @@ def _seeds() -> Iterator[bytes]:
         "timestamp(int(claims.exp)) > timestamp('2025-01-01T00:00:00Z')",
         "claims.l.exists(x, type(x) == list && 1u in x) ? true : !claims.vip",
         'claims["sub"].startsWith("a") // so',
+        r"claims.sub.matches(r'^[A-\\a-z]+$')",
     ):
         yield text.encode()
 
