@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format proto lock bench clean
+.PHONY: help demo test lint format proto lock bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
@@ -27,7 +27,7 @@ endif
 lint: $(VENV)/.installed ## style, types, generated code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy authz_service tests bench proto/generate.py
+	@$(BIN)/mypy authz_service tests bench fuzz proto/generate.py
 	@$(BIN)/python proto/generate.py --check
 
 format: $(VENV)/.installed ## put the code into shape
@@ -42,6 +42,9 @@ bench: $(VENV)/.installed ## measurements that take minutes (ARGS=--quick for fe
 	@PYTHONPATH=. $(BIN)/python bench/policy.py $(ARGS)
 	@PYTHONPATH=. $(BIN)/python bench/sizing.py $(ARGS)
 
+fuzz: $(VENV)/.fuzz-installed ## feed every input with what nobody thought of, a minute each (ARGS='--seconds 10 --target token')
+	@$(BIN)/python -m fuzz $(ARGS)
+
 lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
@@ -49,10 +52,19 @@ lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
 		pyproject.toml --output-file requirements/run.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --upgrade --constraints requirements/run.txt \
-		--extra demo --extra openapi --extra otel --group dev pyproject.toml --output-file requirements/dev.txt
+		--extra demo --extra openapi --extra otel --group dev pyproject.toml \
+		--output-file requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --upgrade \
+		--group fuzz --output-file requirements/fuzz.txt
 
 clean: ## remove what was installed and made
-	@rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	@rm -rf $(VENV) .coverage .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+
+# The engine of the fuzzing alone: it is not for every platform.
+$(VENV)/.fuzz-installed: $(VENV)/.installed requirements/fuzz.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/fuzz.txt
+	@touch $@
 
 # The packages with their hashes, then ours, which builds with the hatchling that is among them.
 $(VENV)/.installed: requirements/dev.txt pyproject.toml

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from authz_service.core import base64url
@@ -50,6 +50,16 @@ class ForwardRules:
     keep_authorization: bool = True
     strip: tuple[str, ...] = ("x-auth-*",)
     claims_header: str | None = None
+    _stripped_names: frozenset[str] = field(init=False, repr=False, compare=False)
+    _stripped_beginnings: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Spell once what every field of every request is held against."""
+        names = {name for name in self.strip if not name.endswith("*")}
+        beginnings = (name[:-1] for name in self.strip if name.endswith("*"))
+        whole = frozenset(map(_hyphened, names.union(self.identity_headers)))
+        object.__setattr__(self, "_stripped_names", whole)
+        object.__setattr__(self, "_stripped_beginnings", tuple(map(_hyphened, beginnings)))
 
     @property
     def identity_headers(self) -> tuple[str, ...]:
@@ -64,12 +74,7 @@ class ForwardRules:
         section 4.1.18), some `.` too, so every spelling of a name is the name.
         """
         plain = _hyphened(name)
-        return any(plain == _hyphened(own) for own in self.identity_headers) or any(
-            plain.startswith(_hyphened(pattern[:-1]))
-            if pattern.endswith("*")
-            else plain == _hyphened(pattern)
-            for pattern in self.strip
-        )
+        return plain in self._stripped_names or plain.startswith(self._stripped_beginnings)
 
 
 _NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]")

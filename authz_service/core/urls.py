@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
+
+# RFC 3986, section 3.2. Python takes more for an authority than a client does that connects.
+_AUTHORITY: Final = re.compile(r"(?:[^@\[\]\\]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^@:\[\]\\]+)(?::[0-9]*)?")
 
 
 def split_url(url: str) -> SplitResult | None:
@@ -15,7 +20,7 @@ def split_url(url: str) -> SplitResult | None:
         _ = parts.port  # raises where it is no number
     except ValueError:
         return None
-    return parts if parts.hostname else None
+    return parts if parts.hostname and _AUTHORITY.fullmatch(parts.netloc) else None
 
 
 def url_fault(url: str, *, allow_http: bool) -> str | None:

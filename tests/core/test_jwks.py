@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from cryptography.exceptions import InvalidSignature
 
+from authz_service.core import base64url
 from authz_service.core.algorithms import ALGORITHMS
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied, IssuerError
 from authz_service.core.jwks import MAX_KEYS, KeySet, VerificationKey, parse_jwk_set
-from tests.support.keys import jwk_set, key_set, rsa_jwk, signing_key
+from tests.support.keys import KID, jwk_set, key_set, rsa_jwk, signing_key
 from tests.support.tokens import RawJson, json_object
 
 if TYPE_CHECKING:
@@ -100,6 +101,14 @@ def test_a_key_that_asks_to_be_generated_is_not(generate: str) -> None:
     public = signing_key("ES256").public
     key = only_key({**public, "generate": generate})
     assert key.thumbprint == signing_key("ES256").jwk.thumbprint()
+
+
+def test_a_key_is_one_key_however_its_numbers_are_spelled() -> None:
+    public = signing_key("RS256").public
+    octets = base64url.decode(str(public["n"]))
+    spellings = [public["n"], base64url.encode(b"\0" + octets), f"{public['n']}=="]
+    found = parse(*({**public, "n": n} for n in spellings))
+    assert found.select(alg="RS256", kid=KID).thumbprint == signing_key("RS256").jwk.thumbprint()
 
 
 def test_members_that_we_do_not_know_are_ignored() -> None:
@@ -206,6 +215,9 @@ def test_a_key_needs_no_kid(kid: dict[str, object]) -> None:
         (p256(crv="P-384"), "malformed"),
         (p256(x=None), "malformed"),
         (p256(y=[]), "malformed"),
+        (p256(x=f"{signing_key('ES256').public['x']}!"), "malformed"),
+        (p256(x=f"\n{signing_key('ES256').public['x']}"), "malformed"),
+        (p256(x=f"{signing_key('ES256').public['x']}==="), "malformed"),
         (without(p256(), "y"), "malformed"),
         (p256(kid=1), "malformed"),
         (p256(kid=["other"]), "malformed"),

@@ -67,6 +67,8 @@ def test_plain_http_to_elsewhere_is_the_operators_choice(url: str) -> None:
         "https://auth.example.com:port/",
         "https://auth.example.com:99999/",
         "https://[::1/",
+        "https://[::1]auth.example.com/",
+        "https://auth.example.com\\jwks",
         "https://auth.example.com/a b",
         " https://auth.example.com/",
         "https://auth.example.com/\n",

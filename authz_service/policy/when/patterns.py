@@ -64,7 +64,7 @@ def _states_of_atom(match: re.Match[str]) -> int:
     return _BEYOND_ASCII if match[0] == "." else len(match[0].encode())
 
 
-_IN_SET: Final = re.compile(r"\\[pP]|\[:|\\.|.-.|.", re.DOTALL)
+_IN_SET: Final = re.compile(r"\\[pP]|\[:|\\.|[^\\]-(?:\\.|.)|.", re.DOTALL)
 
 
 def _states_of_set(text: str) -> int:
@@ -74,7 +74,7 @@ def _states_of_set(text: str) -> int:
         if member in {"\\p", "\\P", "[:"}:
             states += _PROPERTY_STATES
         elif member.startswith("\\"):
-            states += _PERL_STATES.get(member[1], 1)
+            states += _PERL_STATES.get(member[1:], 1)
         else:
             states += 1 if member.isascii() else _BEYOND_ASCII
     return states
