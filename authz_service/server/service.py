@@ -14,9 +14,11 @@ import structlog
 from authz_service.ext_authz.servicer import AuthorizationServicer, DecidedCheck
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
+from authz_service.keys.storage import DirectoryStorage
 from authz_service.policy import load_policy
 from authz_service.policy.files import FilesRead
 from authz_service.server.admin import AdminServer
+from authz_service.server.background import in_background
 from authz_service.server.collection import building_what_stays
 from authz_service.server.listen import ListenError
 from authz_service.server.readiness import Readiness
@@ -55,7 +57,7 @@ async def serve(settings: ServeSettings) -> None:
     """
     files = FilesRead()
     policy = _load(settings.policy, files=files)
-    async with HttpFetcher() as fetcher:
+    async with HttpFetcher(in_background) as fetcher:
         await _Service(settings, policy, files, fetcher).run()
 
 
@@ -74,7 +76,12 @@ class _Service:
         self._policy = policy
         self._changed = asyncio.Event()
         self._stopping = False
-        self._refresher = Refresher(policy.used_issuers, fetcher, on_change=self._changed.set)
+        self._refresher = Refresher(
+            policy.used_issuers,
+            fetcher,
+            storage=_storage(settings.key_cache),
+            on_change=self._changed.set,
+        )
         self._metrics = Metrics()
         self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
         self._rpc = RpcServer(self._servicer)
@@ -128,7 +135,7 @@ class _Service:
             readiness = self._readiness()
             if readiness != announced:
                 await self._rpc.set_serving(serving=readiness.ready)
-                _log.info("readiness", **readiness.as_json())
+                _log.info("readiness", **readiness.as_fields())
                 announced = readiness
             await self._changed.wait()
 
@@ -149,7 +156,11 @@ class _Service:
         _log.info("stopped")
 
     def _readiness(self) -> Readiness:
-        return Readiness(self._stopping, self._refresher.missing, self._reloader.warnings)
+        return Readiness.of(
+            self._refresher.statuses(),
+            stopping=self._stopping,
+            warnings=(*self._reloader.warnings, *self._refresher.warnings),
+        )
 
     def _observe(self, check: DecidedCheck) -> None:
         self._metrics.count(check.decision)
@@ -161,6 +172,10 @@ class _Service:
             self._watched = watched
             self._watch.move()
         self._changed.set()
+
+
+def _storage(directory: Path | None) -> DirectoryStorage | None:
+    return None if directory is None else DirectoryStorage(directory, in_background)
 
 
 @contextlib.contextmanager
