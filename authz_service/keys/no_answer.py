@@ -80,10 +80,10 @@ def _of_a_lookup(cause: object) -> str | None:
 
 def _of_tls(cause: object) -> str | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
-        why = _CERTIFICATE_FAULTS.get(cause.verify_code)
+        why = _CERTIFICATE_FAULTS.get(getattr(cause, "verify_code", 0))
         return _CERTIFICATE if why is None else f"{_CERTIFICATE}: {why}"
     if isinstance(cause, ssl.SSLError):
-        return _HANDSHAKE_FAULTS.get(cause.reason or "", "TLS handshake failed")
+        return _HANDSHAKE_FAULTS.get(getattr(cause, "reason", ""), "TLS handshake failed")
     return None
 
 
@@ -97,9 +97,9 @@ def _of_http(error: Exception) -> str:
     if isinstance(error, aiohttp.ServerConnectionError | ConnectionError):
         return "connection closed by the server"
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer is not complete"
+        return "what came was cut short"
     if isinstance(error, aiohttp.ClientResponseError):
-        return "the answer is not HTTP"
+        return "what came is not HTTP"
     if isinstance(error, aiohttp.ClientConnectionError | OSError):
         return "connection failed"
     return "the URL cannot be used"
