@@ -46,7 +46,7 @@ def write_private(
     with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=0o700)
     with _opened(directory) as place, _locked(place):
-        with contextlib.suppress(FileNotFoundError, UnfitError):
+        with contextlib.suppress(OSError, UnfitError):
             if not supersedes(_read(place, name)):
                 return
         _replace(place, name, octets)
