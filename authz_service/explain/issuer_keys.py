@@ -36,7 +36,8 @@ async def _fetched(issuer: Issuer, settings: RemoteKeys, fetcher: Fetcher) -> Ke
     try:
         current = await KeySource(identifier, settings, noting).fetch()
     except IssuerError as error:
-        return KeysUsed(issuer.name, KeyOrigin.LIVE, noting.last, None, _fault(error))
+        where = str(error.fields.get("url", noting.last))
+        return KeysUsed(issuer.name, KeyOrigin.LIVE, where, None, _fault(error))
     return KeysUsed(issuer.name, KeyOrigin.LIVE, noting.last, current.key_set)
 
 

@@ -126,7 +126,7 @@ class RemoteKeySet:
             self._fetches[result] += times
         self._without_keys_since = min(self._without_keys_since, before._without_keys_since)
         mine, its = self._schedule.fetched_at, before._schedule.fetched_at
-        if its is None or (mine is not None and mine >= its):
+        if before.key_set is None or its is None or (mine is not None and mine >= its):
             return
         now = self._clock()
         self.key_set = before.key_set
