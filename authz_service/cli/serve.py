@@ -11,7 +11,7 @@ import click
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import refuse
 from authz_service.cli.path_arguments import paths
-from authz_service.cli.serving import listening, log_output
+from authz_service.cli.serving import key_storage, listening, log_output
 from authz_service.cli.serving.setting import setting
 from authz_service.policy import PolicyError
 from authz_service.server import background
@@ -38,12 +38,14 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @listening.options
 @log_output.options
-def command(
+@key_storage.options
+def command(  # noqa: PLR0913, PLR0917 - one for each option
     policy: tuple[Path, ...],
     listen: TcpAddress | UnixAddress,
     admin: TcpAddress | None,
     log_format: str,
     log_level: str,
+    key_cache: Path | None,
 ) -> None:
     """Run the service until SIGTERM or SIGINT.
 
@@ -51,7 +53,7 @@ def command(
     """
     logs.configure(log_format=log_format, level=log_level)
     try:
-        _run(serve(ServeSettings(policy, listen, admin)))
+        _run(serve(ServeSettings(policy, listen, admin, key_cache)))
     except PolicyError as error:
         refuse(*(str(problem) for problem in error.problems))
     except ListenError as error:

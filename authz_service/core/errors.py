@@ -32,3 +32,12 @@ class IssuerError(Exception):
         super().__init__(message)
         self.message = message
         self.fields = fields
+
+    @property
+    def problem(self) -> str:
+        """What is wrong in constant words and the HTTP status, if that is it: nothing else varies.
+
+        So it may be shown where *fields*, some of which a server chose, should not be.
+        """
+        status = self.fields.get("status")
+        return self.message if status is None else f"{self.message} (status {status})"

@@ -96,6 +96,8 @@ class Issuer:
     audience_stand_in: str | None = None
     """The claim that is compared in the place of `aud` where a token has none at all."""
     marks: AccessTokenMarks = AccessTokenMarks()
+    required: bool = True
+    """Whether the service is not ready without its keys."""
     needed_claims: frozenset[str] = field(init=False, repr=False, compare=False)
     """Every claim that its access tokens have, but for `aud` and the groups in *marks*."""
 

@@ -37,6 +37,11 @@ class RefreshSchedule:
     stale_at: float | None = None
     failures: int = 0
 
+    @property
+    def fetched_at(self) -> float | None:
+        """When the last good fetch was."""
+        return None if self.stale_at is None else self.stale_at - self.settings.max_stale
+
     def attempted(self, now: float) -> RefreshSchedule:
         """A fetch starts."""
         return replace(self, last_attempt_at=now)
@@ -66,6 +71,13 @@ class RefreshSchedule:
         # The exponent is bounded because a float is; two to the sixteenth is most of a day.
         wait = min(self.settings.interval, _FIRST_RETRY * 2.0 ** min(self.failures, 16))
         return replace(self, next_fetch_at=now + _spread(wait, random), failures=self.failures + 1)
+
+    def restored(self, now: float, *, age: float) -> RefreshSchedule:
+        """There are keys from a good fetch *age* seconds ago, by this process or another.
+
+        When they go stale is counted from that fetch; when the next one is due does not change.
+        """
+        return replace(self, stale_at=now - age + self.settings.max_stale)
 
     def nudged(self, now: float) -> RefreshSchedule:
         """A token names a key that the set lacks: fetch now, or as soon as the cooldown is over.

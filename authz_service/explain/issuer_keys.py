@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from authz_service.core.errors import IssuerError
 from authz_service.core.policy import RemoteKeys
@@ -13,6 +13,8 @@ from authz_service.keys.source import KeySource
 if TYPE_CHECKING:
     from authz_service.core.policy import Issuer
     from authz_service.keys.fetch import Fetched, Fetcher
+
+_TOLD: Final = ("expected", "named", "fault", "keys", "at_most")
 
 
 async def keys_of(issuer: Issuer, fetcher: Fetcher | None = None) -> KeysUsed:
@@ -34,7 +36,8 @@ async def _fetched(issuer: Issuer, settings: RemoteKeys, fetcher: Fetcher) -> Ke
     try:
         current = await KeySource(identifier, settings, noting).fetch()
     except IssuerError as error:
-        return KeysUsed(issuer.name, KeyOrigin.LIVE, noting.last, None, _fault(error))
+        where = str(error.fields.get("url", noting.last))
+        return KeysUsed(issuer.name, KeyOrigin.LIVE, where, None, _fault(error))
     return KeysUsed(issuer.name, KeyOrigin.LIVE, noting.last, current.key_set)
 
 
@@ -52,5 +55,6 @@ class _NotingFetcher:
 
 
 def _fault(error: IssuerError) -> str:
-    fields = [f"{name} {value}" for name, value in error.fields.items()]
-    return ", ".join([error.message, *fields])
+    """What the service would give as the problem, and what a mistake in the policy is found by."""
+    fields = [f"{name} {error.fields[name]}" for name in _TOLD if name in error.fields]
+    return ", ".join([error.problem, *fields])

@@ -48,6 +48,8 @@ async def discover_jwks_uri(
         try:
             fetched = await fetcher.get(url, within=within)
             return jwks_uri_of(fetched.document or b"", identifier, allow_http=allow_http)
+        except FetchError as fault:
+            faults.append(FetchError(f"metadata: {fault.message}", **fault.fields))
         except IssuerError as fault:
             faults.append(fault)
     raise next((fault for fault in faults if not isinstance(fault, FetchError)), faults[0])
@@ -70,9 +72,15 @@ def jwks_uri_of(document: bytes, identifier: str, *, allow_http: bool) -> str:
     jwks_uri = metadata.get("jwks_uri")
     if not isinstance(jwks_uri, str):
         raise IssuerError("the metadata has no jwks_uri")
-    fault = url_fault(jwks_uri, allow_http=allow_http)
-    if fault is None and identifier.startswith("https:") and not jwks_uri.startswith("https:"):
-        fault = None if allow_http else "http:// from an issuer that is https://"
+    fault = jwks_uri_fault(jwks_uri, identifier, allow_http=allow_http)
     if fault is not None:
         raise IssuerError("the metadata's jwks_uri cannot be used", fault=fault)
     return jwks_uri
+
+
+def jwks_uri_fault(jwks_uri: str, identifier: str, *, allow_http: bool) -> str | None:
+    """Why keys of *identifier* may not be fetched from the *jwks_uri* that metadata named."""
+    fault = url_fault(jwks_uri, allow_http=allow_http)
+    if fault is None and identifier.startswith("https:") and not jwks_uri.startswith("https:"):
+        fault = None if allow_http else "http:// from an issuer that is https://"
+    return fault

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from authz_service.core.errors import IssuerError
+from authz_service.keys.no_answer import NOT_IN_TIME, why_no_answer
+from authz_service.keys.resolver import BackgroundResolver
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import SimpleNamespace, TracebackType
     from typing import Self
+
+    from authz_service.keys.background import InBackground
 
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CHUNK_BYTES: Final = 64 * 1024
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 _ETAG: Final = re.compile(r'(?:W/)?"[!#-~]{0,512}"', re.ASCII)
@@ -58,14 +65,21 @@ class HttpFetcher:
     from the environment. The time, and the size before and after decompression, are bounded.
     """
 
-    def __init__(self) -> None:
-        """Open nothing yet; needs a running event loop."""
+    def __init__(self, in_background: InBackground = asyncio.to_thread) -> None:
+        """Open nothing yet; needs a running event loop. Host names are looked up *in_background*.
+
+        Where a lookup must not hold up the end of the event loop, give another than the default.
+        """
+        self._resolver = BackgroundResolver(in_background)
+        tracing = aiohttp.TraceConfig()
+        tracing.on_connection_create_end.append(_note_connection)
         self._session = aiohttp.ClientSession(
             auto_decompress=False,  # its expansion is not bounded
-            connector=aiohttp.TCPConnector(force_close=True),
+            connector=aiohttp.TCPConnector(force_close=True, resolver=self._resolver),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"accept": "application/json", "accept-encoding": "identity"},
             middlewares=(_once,),
+            trace_configs=[tracing],
             trust_env=False,
         )
 
@@ -86,18 +100,41 @@ class HttpFetcher:
 
     async def get(self, url: str, *, within: float, etag: str | None = None) -> Fetched:
         """Get *url*; see Fetcher."""
+        progress = _Progress()
         try:
             async with self._session.get(
                 url,
                 allow_redirects=False,
+                trace_request_ctx=progress,
                 headers={} if etag is None else {"if-none-match": etag},
                 timeout=aiohttp.ClientTimeout(total=within, sock_connect=within / 2),
             ) as response:
                 return await _read(response, conditional=etag is not None)
         except TimeoutError:
-            raise FetchError("no answer in time", url=url) from None
+            raise FetchError(f"{NOT_IN_TIME}, {self._stage(url, progress)}", url=url) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _no_answer(url, error) from None
+            raise FetchError(why_no_answer(error), url=url) from None
+
+    def _stage(self, url: str, progress: _Progress) -> str:
+        """What took so long."""
+        if progress.connected:
+            return "while reading"
+        if self._resolver.is_looking_up(urlsplit(url).hostname or ""):
+            return "while looking up the host name"
+        return "while connecting"
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a request has come."""
+
+    connected: bool = False
+
+
+async def _note_connection(
+    _session: aiohttp.ClientSession, context: SimpleNamespace, _parameters: object
+) -> None:
+    context.trace_request_ctx.connected = True
 
 
 async def _once(
@@ -107,16 +144,7 @@ async def _once(
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _no_answer(str(request.url), error) from None
-
-
-def _no_answer(url: str, error: Exception) -> FetchError:
-    """What went wrong, by the name of the exception and what the system says, never the server."""
-    cause = getattr(error, "os_error", error)
-    why = getattr(cause, "strerror", None)
-    return FetchError(
-        "no answer", url=url, error=type(error).__name__, cause=str(why or type(cause).__name__)
-    )
+        raise FetchError(why_no_answer(error), url=str(request.url)) from None
 
 
 async def _read(response: aiohttp.ClientResponse, *, conditional: bool) -> Fetched:
@@ -126,6 +154,9 @@ async def _read(response: aiohttp.ClientResponse, *, conditional: bool) -> Fetch
     max_age = float(age[1]) if age else None
     if conditional and response.status == _NOT_MODIFIED:
         return Fetched(None, _sendable(etag), max_age)
+    if response.status in _REDIRECTS:
+        message = "the answer is a redirect, which is not followed"
+        raise FetchError(message, url=url, status=response.status)
     if response.status != _OK:
         raise FetchError("the answer is not 200", url=url, status=response.status)
     octets = bytearray()

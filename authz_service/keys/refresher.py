@@ -13,6 +13,10 @@ changed, while the others' keys serve on; `update` puts them in place in one ste
 and the policy of one moment belong together. An issuer whose keys come from where they came from
 keeps its set, its schedule and its task.
 
+Where there is a storage, what was fetched is kept there. At the start it is read while the first
+fetch is under way, and serves if it is there first; from then on it is only written. How old keys
+may get is counted from when they were fetched, by whichever process.
+
 A Check with an unknown key id calls `nudge`. Outside the cooldown that makes a fetch due now, and
 all who ask share the one future of it; within the cooldown the fetch waits for its end, and the
 Check gets no future to wait for.
@@ -21,19 +25,26 @@ Check gets no future to wait for.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import structlog
+
 from authz_service.core.jwks import KeySet
 from authz_service.core.policy import RemoteKeys
-from authz_service.keys.remote import RemoteKeySet
+from authz_service.keys.remote import Outside, RemoteKeySet
+from authz_service.keys.status import NO_FETCHES, KeySetStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from authz_service.core.policy import Issuer
     from authz_service.keys.fetch import Fetcher
+    from authz_service.keys.stored import Storage
+
+_log = structlog.get_logger(__name__)
 
 
 class Refresher:
@@ -44,17 +55,19 @@ class Refresher:
         issuers: Iterable[Issuer],
         fetcher: Fetcher,
         *,
+        storage: Storage | None = None,
         on_change: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Know the static key sets at once, and the others not yet.
 
-        *on_change* is called whenever `key_sets` is another one; *clock* gives seconds.
+        With *storage*, what is fetched is kept there, and serves after a start until something is
+        fetched. *on_change* is called whenever `key_sets` is another one; *clock* gives seconds.
         """
         self._on_change = on_change
-        self._fetcher = fetcher
-        self._clock = clock
+        self._outside = Outside(fetcher, storage, clock)
         self._started = False
+        self._issuers: tuple[Issuer, ...] = ()
         self._static: dict[str, KeySet] = {}
         self._remote: dict[str, RemoteKeySet] = {}
         self._prepared: dict[str, RemoteKeySet] = {}
@@ -72,6 +85,34 @@ class Refresher:
         """The names of the issuers that have no usable key set at the moment."""
         return tuple(name for name in self._remote if name not in self._key_sets)
 
+    def statuses(self) -> tuple[KeySetStatus, ...]:
+        """How the keys of each issuer are at the moment, in the order of the policy."""
+        return tuple(self._status(issuer) for issuer in self._issuers)
+
+    def _status(self, issuer: Issuer) -> KeySetStatus:
+        if (remote := self._remote.get(issuer.name)) is not None:
+            return remote.status(required=issuer.required)
+        key_set = self._static[issuer.name]
+        return KeySetStatus(
+            issuer=issuer.name,
+            required=issuer.required,
+            keys=len(key_set.keys),
+            dropped=sum(key_set.dropped.values()),
+            age=None,
+            stale_in=None,
+            fetches=NO_FETCHES,
+            nudges=0,
+            problem=None,
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the storage, for people."""
+        storage = self._outside.storage
+        if storage is None or storage.problem is None:
+            return ()
+        return (f"the key cache is not written: {storage.problem}",)
+
     def start(self) -> None:
         """Fetch every remote key set now, and from then on when it is due."""
         self._started = True
@@ -85,6 +126,8 @@ class Refresher:
             self._close(remote)
         self._prepared = {}
         await asyncio.gather(*self._stopped, return_exceptions=True)
+        if self._outside.storage is not None:
+            await self._outside.storage.stop()
 
     async def prepare(self, issuers: Iterable[Issuer], *, within: float) -> None:
         """Fetch for those of *issuers* that `update` would have no keys for.
@@ -121,9 +164,11 @@ class Refresher:
                 remote.inherit(before)
         for remote in {*self._remote.values(), *self._prepared.values()} - {*remotes.values()}:
             self._close(remote)
-        self._static = {
-            issuer.name: issuer.keys for issuer in issuers if isinstance(issuer.keys, KeySet)
-        }
+        static = {issuer.name: issuer.keys for issuer in issuers if isinstance(issuer.keys, KeySet)}
+        for name, key_set in static.items():
+            if key_set != self._static.get(name):
+                _log_static(name, key_set)
+        self._static, self._issuers = static, issuers
         self._remote, self._prepared = remotes, {}
         self._publish()
         if self._started:
@@ -139,12 +184,11 @@ class Refresher:
                 remotes[issuer.name] = next(
                     (remote for remote in known if remote is not None and remote.source == source),
                     None,
-                ) or RemoteKeySet(issuer, issuer.keys, self._fetcher, self._clock, self._publish)
+                ) or RemoteKeySet(issuer, issuer.keys, self._outside, self._publish)
         return remotes
 
     def _close(self, remote: RemoteKeySet) -> None:
-        task = remote.close()
-        if task is not None:
+        for task in remote.close():
             self._stopped.add(task)
             task.add_done_callback(self._stopped.discard)
 
@@ -166,3 +210,11 @@ class Refresher:
         if key_sets != self._key_sets:
             self._key_sets = MappingProxyType(key_sets)
             self._on_change()
+
+
+def _log_static(name: str, key_set: KeySet) -> None:
+    """Tell which keys of a file are of no use: nobody else will, as they come with the policy."""
+    level = logging.WARNING if key_set.dropped else logging.INFO
+    _log.log(
+        level, "key_set_read", issuer=name, keys=len(key_set.keys), dropped=dict(key_set.dropped)
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from authz_service.core.errors import IssuerError
@@ -18,20 +19,27 @@ if TYPE_CHECKING:
     from authz_service.keys.fetch import Fetcher
 
 _METADATA_LIFETIME: Final = 3600.0
+_PARSED_AT_ONCE: Final = 4096  # bytes: a usual key set, whose keys are made in a millisecond
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentKeys:
-    """The issuer's keys as of now, and for how many seconds it says they are, if it does."""
+    """The issuer's keys as of now, and for how many seconds it says they are, if it does.
+
+    They are what *document* says, which was fetched from *jwks_uri*.
+    """
 
     key_set: KeySet
     max_age: float | None
+    document: bytes = field(repr=False)
+    jwks_uri: str
 
 
 @dataclass(frozen=True, slots=True)
 class _KnownKeys:
     """What the last answer held, and the ETag to ask with whether it has changed."""
 
+    document: bytes = field(repr=False)
     key_set: KeySet
     etag: str | None
 
@@ -67,14 +75,23 @@ class KeySource:
                 uri, within=self._settings.refresh.timeout, etag=known.etag if known else None
             )
             if fetched.document is None and known is not None:
-                return CurrentKeys(known.key_set, fetched.max_age)
-            key_set = parse_jwk_set(fetched.document or b"")
+                return CurrentKeys(known.key_set, fetched.max_age, known.document, uri)
+            document = fetched.document or b""
+            key_set = await _parsed(document)
         except IssuerError:
             self._discovered_at = None  # the key set may have moved
             self._known = None  # it may have been the condition that was not understood
             raise
-        self._known = _KnownKeys(key_set, fetched.etag)
-        return CurrentKeys(key_set, fetched.max_age)
+        self._known = _KnownKeys(document, key_set, fetched.etag)
+        return CurrentKeys(key_set, fetched.max_age, document, uri)
+
+    def remember(self, jwks_uri: str) -> None:
+        """Take *jwks_uri* for where metadata said that the keys are, at some time before.
+
+        Where metadata can be had, what it says now is what counts; see `_locate`.
+        """
+        if self._jwks_uri is None:
+            self._jwks_uri = jwks_uri
 
     async def _locate(self) -> str:
         """Where the key set is: as the policy says, or as the metadata did within the last hour.
@@ -100,10 +117,20 @@ class KeySource:
                 within=self._settings.refresh.timeout,
             )
         except FetchError:
-            if known is None:
+            if self._jwks_uri is None:
                 raise
-            uri = known
+            uri = self._jwks_uri
         if uri != known:
             self._known = None  # an ETag means something at its own URI only
         self._jwks_uri, self._discovered_at = uri, now
         return uri
+
+
+async def _parsed(document: bytes) -> KeySet:
+    """Read a JWK Set; a large one beside the event loop, which it would keep for too long.
+
+    A megabyte of junk takes a fifth of a second. Raises IssuerError.
+    """
+    if len(document) <= _PARSED_AT_ONCE:
+        return parse_jwk_set(document)
+    return await asyncio.to_thread(parse_jwk_set, document)

@@ -169,6 +169,7 @@ class _Compiler:
             ),
             audience_stand_in=preset.audience_stand_in,
             marks=preset.marks,
+            required=fields.required,
         )
 
     def _keys(self, fields: IssuerFields, identifier: str, place: _Place) -> RemoteKeys | KeySet:

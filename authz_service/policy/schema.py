@@ -281,6 +281,7 @@ class IssuerFields(_Mapping):
     max_token_lifetime: PositiveDuration | None = None
     refresh: RefreshFields = RefreshFields()
     allow_http: bool = False
+    required: bool = True
 
 
 class ClaimValueFields(_Mapping):

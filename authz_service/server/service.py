@@ -14,6 +14,7 @@ import structlog
 from authz_service.ext_authz.servicer import AuthorizationServicer, DecidedCheck
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
+from authz_service.keys.storage import DirectoryStorage
 from authz_service.policy import load_policy
 from authz_service.policy.files import FilesRead
 from authz_service.server.admin import AdminServer
@@ -59,7 +60,7 @@ async def serve(settings: ServeSettings) -> None:
     """
     files = FilesRead()
     policy = _load(settings.policy, files=files)
-    async with HttpFetcher() as fetcher:
+    async with HttpFetcher(in_background) as fetcher:
         await _Service(settings, policy, files, fetcher).run()
 
 
@@ -78,7 +79,12 @@ class _Service:
         self._policy = policy
         self._changed = asyncio.Event()
         self._stopping = False
-        self._refresher = Refresher(policy.used_issuers, fetcher, on_change=self._changed.set)
+        self._refresher = Refresher(
+            policy.used_issuers,
+            fetcher,
+            storage=_storage(settings.key_cache),
+            on_change=self._changed.set,
+        )
         self._metrics = Metrics(self._sources())
         self._traces = traces.start(os.environ)
         self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
@@ -135,7 +141,7 @@ class _Service:
             readiness = self._readiness()
             if readiness != announced:
                 await self._rpc.set_serving(serving=readiness.ready)
-                _log.info("readiness", **readiness.as_json())
+                _log.info("readiness", **readiness.as_fields())
                 announced = readiness
             await self._changed.wait()
 
@@ -166,12 +172,17 @@ class _Service:
             _log.warning("traces_lost", why="they could not be exported in time")
 
     def _readiness(self) -> Readiness:
-        return Readiness(self._stopping, self._refresher.missing, self._reloader.warnings)
+        return Readiness.of(
+            self._refresher.statuses(),
+            stopping=self._stopping,
+            warnings=(*self._reloader.warnings, *self._refresher.warnings),
+        )
 
     def _sources(self) -> Sources:
         return Sources(
             ready=lambda: self._readiness().ready,
             policy_hash=lambda: self._reloader.policy_hash,
+            key_sets=self._refresher.statuses,
         )
 
     def _observe(self, check: DecidedCheck) -> None:
@@ -187,6 +198,10 @@ class _Service:
             self._watched = watched
             self._watch.move()
         self._changed.set()
+
+
+def _storage(directory: Path | None) -> DirectoryStorage | None:
+    return None if directory is None else DirectoryStorage(directory, in_background)
 
 
 @contextlib.contextmanager

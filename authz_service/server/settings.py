@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
-    """The settings of `serve`. *admin* is None where there is to be no admin port."""
+    """The settings of `serve`. *admin* is None where there is to be no admin port.
+
+    *key_cache* is the directory that keeps key sets for the next start, if there is one.
+    """
 
     policy: tuple[Path, ...]
     listen: TcpAddress | UnixAddress
     admin: TcpAddress | None
+    key_cache: Path | None = None

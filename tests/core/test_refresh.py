@@ -142,3 +142,16 @@ def test_the_defaults_are_those_of_the_policy_file() -> None:
     assert RefreshSettings() == RefreshSettings(
         interval=300, cooldown=10, timeout=5, max_stale=86400
     )
+
+
+def test_restored_keys_go_stale_as_long_after_their_fetch_as_any_and_are_fetched_no_later() -> None:
+    restored = START.restored(1000, age=600)
+    assert restored.fetched_at == 400
+    assert restored.stale_at == 400 + 3600
+    assert restored == RefreshSchedule(SETTINGS, next_fetch_at=0, stale_at=4000)
+
+
+def test_when_the_last_good_fetch_was_is_known_once_there_was_one() -> None:
+    assert START.attempted(1).failed(2, random=0).fetched_at is None
+    schedule = START.succeeded(50, max_age=None, random=0).failed(60, random=0)
+    assert schedule.fetched_at == 50

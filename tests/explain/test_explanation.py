@@ -210,7 +210,7 @@ def test_keys_that_cannot_be_fetched_are_told_with_where_and_why() -> None:
     keys = asyncio.run(keys_of(issuer, MemoryFetcher()))
     assert keys.key_set is None
     assert keys.where == "https://keys.example/jwks"
-    assert keys.fault == "the answer is not 200, url https://keys.example/jwks, status 404"
+    assert keys.fault == "the answer is not 200 (status 404)"
     explanation = explain(Check().request(), policy=Check().policy, now=NOW, keys=keys)
     assert explanation.reason == "keys_unavailable"
     assert explanation.needed is not None

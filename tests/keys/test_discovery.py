@@ -247,7 +247,7 @@ async def test_a_redirect_of_metadata_is_not_followed(location: str) -> None:
     moved = response(b"", f"Location: {location}", status="302 Found")
     async with fake_issuer({OPENID_METADATA: says(moved), OAUTH_METADATA: says(moved)}) as issuer:
         issuer.serve(has(metadata(issuer=issuer.origin)))
-        with pytest.raises(IssuerError, match="the answer is not 200"):
+        with pytest.raises(IssuerError, match="metadata: the answer is a redirect"):
             await discover_over_http(issuer)
         assert [request.path for request in issuer.requests] == [OPENID_METADATA, OAUTH_METADATA]
 

@@ -165,7 +165,9 @@ async def test_no_status_but_200_gives_a_document(status: str) -> None:
 async def test_a_redirect_is_not_followed(status: int, location: str) -> None:
     moved = response(b"", f"Location: {location}", status=f"{status} Moved")
     async with fake_issuer({JWKS: says(moved), "/elsewhere": has(DOCUMENT)}) as issuer:
-        assert (await fault_of(issuer)).fields["status"] == status
+        fault = await fault_of(issuer)
+        assert fault.message == "the answer is a redirect, which is not followed"
+        assert fault.fields == {"url": issuer.jwks_uri, "status": status}
         assert [request.path for request in issuer.requests] == [JWKS]
 
 
@@ -257,6 +259,7 @@ async def test_a_bomb_is_given_up_before_it_goes_off(code: Callable[[bytes], byt
         assert (await fault_of(issuer)).message == "the answer is too large"
 
 
+NOT_HTTP: Final = "no answer: what came is not HTTP"
 CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -272,10 +275,10 @@ CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         pytest.param(
             b"HTTP/1.1 200 OK\r\n\r\n", b" " * 65536, "the answer is too large", id="until the end"
         ),
-        pytest.param(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 500, "no answer", id="field lines"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nA:", b"b" * 4096, "no answer", id="a field line"),
-        pytest.param(b"HTTP/1.1 200 ", b"OK" * 4096, "no answer", id="the status line"),
-        pytest.param(CHUNKED + b"2\r\n{}\r\n0\r\n", b"A: b\r\n" * 500, "no answer", id="trailers"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 500, NOT_HTTP, id="field lines"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nA:", b"b" * 4096, NOT_HTTP, id="a field line"),
+        pytest.param(b"HTTP/1.1 200 ", b"OK" * 4096, NOT_HTTP, id="the status line"),
+        pytest.param(CHUNKED + b"2\r\n{}\r\n0\r\n", b"A: b\r\n" * 500, NOT_HTTP, id="trailers"),
     ],
 )
 @in_event_loop
@@ -320,7 +323,7 @@ async def test_the_whole_fetch_is_bounded_in_time(behaviour: Behaviour) -> None:
         started = time.perf_counter()
         fault = await fault_of(issuer, within=SOON)
         assert SOON * 0.9 <= time.perf_counter() - started < LATER / 2
-        assert fault.message == "no answer in time"
+        assert fault.message == "no answer in time, while reading"
         assert issuer.count() == 1
 
 
@@ -345,6 +348,13 @@ async def resets_in_the_middle(exchange: Exchange) -> None:
     exchange.reset()
 
 
+BROKEN: Final = {
+    f"no answer: {why}"
+    for why in (
+        *("connection closed by the server", "connection reset"),
+        *("what came is not HTTP", "what came was cut short"),
+    )
+}
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 
 
@@ -385,8 +395,8 @@ async def test_an_answer_that_is_not_http_costs_one_get_and_is_refused(
 ) -> None:
     async with fake_issuer({JWKS: behaviour}) as issuer:
         fault = await fault_of(issuer)
-        assert fault.message == "no answer"
-        assert fault.fields["url"] == issuer.jwks_uri
+        assert fault.message in BROKEN
+        assert fault.fields == {"url": issuer.jwks_uri}
         assert issuer.count() == 1
 
 
@@ -394,7 +404,7 @@ async def test_an_answer_that_is_not_http_costs_one_get_and_is_refused(
 async def test_a_server_that_is_down_gives_no_answer() -> None:
     async with fake_issuer() as issuer:
         await issuer.stop()
-        assert (await fault_of(issuer)).message == "no answer"
+        assert (await fault_of(issuer)).message == "no answer: connection refused"
 
 
 @pytest.mark.parametrize(

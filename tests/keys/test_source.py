@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from authz_service.core.errors import IssuerError
+from authz_service.core.jwks import parse_jwk_set
 from authz_service.core.policy import RemoteKeys
 from authz_service.core.refresh import RefreshSettings
+from authz_service.keys import source as source_module
 from authz_service.keys.fetch import Fetched, FetchError, HttpFetcher
 from authz_service.keys.source import KeySource
 from tests.support.event_loops import FakeClock, in_event_loop, in_virtual_time
@@ -278,3 +281,46 @@ async def test_no_etag_of_a_server_stands_in_the_way_of_the_next_fetch(etag: str
         issuer.serve(says(published("2")))
         assert kids_of((await source.fetch()).key_set) == ["2"]
         assert issuer.count() == 2
+
+
+@pytest.mark.parametrize(("padding", "beside"), [(0, False), (100_000, True)])
+@in_event_loop
+async def test_only_a_large_set_is_read_beside_the_event_loop(
+    padding: int, *, beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def parse(document: bytes) -> KeySet:
+        threads.append(threading.current_thread())
+        return parse_jwk_set(document)
+
+    monkeypatch.setattr(source_module, "parse_jwk_set", parse)
+    source = Source()
+    source.answers(Fetched(jwk_set(signing_key(kid="1").public) + b" " * padding))
+    assert await source.kids() == ["1"]
+    assert [thread is not threading.main_thread() for thread in threads] == [beside]
+
+
+@in_event_loop
+async def test_a_large_document_that_is_no_key_set_is_the_issuers_fault() -> None:
+    source = Source()
+    source.answers(Fetched(b"[" * 100_000))
+    with pytest.raises(IssuerError, match="the key set is not a JSON object"):
+        await source.fetch()
+
+
+@in_virtual_time
+async def test_where_keys_were_found_before_counts_only_where_metadata_cannot_be_had() -> None:
+    source = Source(jwks_uri=None)
+    source.answers(keys("here"))
+    source.answers(keys("there"), at=THERE)
+    await source.fails()
+    source.remember(THERE)
+    assert await source.kids() == ["there"]
+    source.answers(metadata(HERE), at=METADATA_URL)
+    source.clock.advance(AN_HOUR)
+    assert await source.kids() == ["here"]
+    source.remember(THERE)
+    source.clock.advance(AN_HOUR)
+    source.answers(UNAVAILABLE, at=METADATA_URL)
+    assert await source.kids() == ["here"]

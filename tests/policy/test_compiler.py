@@ -400,6 +400,16 @@ def test_each_time_of_refresh_has_its_place(
     assert keys.refresh == expected
 
 
+@pytest.mark.parametrize(
+    ("fields", "required"),
+    [("leeway: 1s", True), ("required: true", True), ("required: false", False)],
+)
+def test_an_issuer_is_required_unless_it_is_said_not_to_be(
+    folder: Folder, fields: str, *, required: bool
+) -> None:
+    assert issuer_with(folder, fields).required is required
+
+
 def test_allow_http_reaches_who_fetches_the_keys(folder: Folder) -> None:
     keys = issuer_with(folder, "jwks_uri: http://idp.internal/jwks\nallow_http: true").keys
     assert keys == RemoteKeys("http://idp.internal/jwks", allow_http=True)

@@ -106,8 +106,11 @@ def test_what_a_resource_changes_is_told_of_its_routes(folder: Folder, old: str,
     assert (routes.added, routes.removed) == ((), ())
 
 
-def test_an_issuer_that_changes_is_told_once_and_not_with_every_route(folder: Folder) -> None:
-    new = _edited("oidc}", "oidc, leeway: 1m}")
+@pytest.mark.parametrize("change", ["leeway: 1m", "required: false"])
+def test_an_issuer_that_changes_is_told_once_and_not_with_every_route(
+    folder: Folder, change: str
+) -> None:
+    new = _edited("oidc}", f"oidc, {change}}}")
     assert _difference(folder, BASE, new) == PolicyDifference(issuers=Changes(changed=("logto",)))
 
 

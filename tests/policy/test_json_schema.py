@@ -248,6 +248,7 @@ def test_nothing_of_the_library_is_left_in_the_schema() -> None:
         policy_text(issuer="refresh:"),
         policy_text(issuer="allow_http: yes"),
         policy_text(issuer="allow_http: 'true'"),
+        policy_text(issuer="required: no"),
         policy_text(issuer="allow_http: '${HTTP}'"),
         policy_text(issuer="jwks_uri: https://a.example\njwks_file: keys.json"),
         policy_text(resource="host: [a.example]"),

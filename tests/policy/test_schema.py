@@ -92,7 +92,7 @@ def test_a_field_without_a_value_is_not_a_list(folder: Folder, field: str) -> No
             policy_text(issuer="»zzz: 1"),
             'unknown field "zzz": write one of algorithms, allow_http, client_id_claim, issuer,'
             " jwks_file, jwks_uri, leeway, max_token_lifetime, name, preset, refresh,"
-            " required_claims, scope_claim, token_types",
+            " required, required_claims, scope_claim, token_types",
             id="far_from_any",
         ),
     ],

@@ -93,21 +93,27 @@ def test_livez_says_that_the_process_answers_whatever_is_missing() -> None:
 @pytest.mark.parametrize(
     ("readiness", "status", "body"),
     [
-        (READY, 200, '{"ready": true, "missing": [], "warnings": []}'),
+        (READY, 200, '{"ready": true, "missing": [], "warnings": [], "issuers": {}}'),
         (
             Readiness(stopping=False, issuers_without_keys=("a", "b")),
             503,
-            '{"ready": false, "missing": ["keys of issuer a", "keys of issuer b"], "warnings": []}',
+            (
+                '{"ready": false, "missing": ["keys of issuer a", "keys of issuer b"],'
+                ' "warnings": [], "issuers": {}}'
+            ),
         ),
         (
             Readiness(stopping=False, issuers_without_keys=(), warnings=("an old policy",)),
             200,
-            '{"ready": true, "missing": [], "warnings": ["an old policy"]}',
+            '{"ready": true, "missing": [], "warnings": ["an old policy"], "issuers": {}}',
         ),
         (
             Readiness(stopping=True, issuers_without_keys=()),
             503,
-            '{"ready": false, "missing": ["the service is stopping"], "warnings": []}',
+            (
+                '{"ready": false, "missing": ["the service is stopping"], "warnings": [],'
+                ' "issuers": {}}'
+            ),
         ),
     ],
     ids=["ready", "no_keys", "warning", "stopping"],

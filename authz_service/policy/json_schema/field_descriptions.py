@@ -88,6 +88,10 @@ FIELDS: Final[Mapping[type[BaseModel], Mapping[str, str]]] = MappingProxyType({
         "allow_http": (
             "Whether keys may be fetched over http:// from elsewhere than this machine."
         ),
+        "required": (
+            "Whether the service is not ready while it has no keys of this issuer; with false it"
+            " warns of that."
+        ),
     },
     RefreshFields: {
         "interval": "The time from one fetch to the next.",

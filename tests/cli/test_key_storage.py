@@ -1,0 +1,63 @@
+"""`serve --key-cache`: what it takes, and what becomes of it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from authz_service.cli import serve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from authz_service.server.settings import ServeSettings
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[ServeSettings]:
+    """What would have been served."""
+    settings: list[ServeSettings] = []
+    monkeypatch.setattr(serve, "serve", settings.append)
+    monkeypatch.setattr(serve, "_run", lambda _service: None)
+    return settings
+
+
+def run(*arguments: str, **environment: str) -> Any:  # noqa: ANN401
+    return CliRunner(env=environment).invoke(
+        serve.command, ["--policy", "policy.yaml", *arguments], catch_exceptions=False
+    )
+
+
+def test_a_directory_is_taken_from_where_the_service_was_started(
+    served: list[ServeSettings], tmp_path: Path
+) -> None:
+    with contextlib.chdir(tmp_path):
+        (tmp_path / "policy.yaml").write_text("version: 1\n")
+        run("--key-cache", "cache")
+        run(AUTHZ_KEY_CACHE="/var/cache/authz/keys")
+        run()
+    assert [str(each.key_cache) for each in served] == [
+        str(tmp_path / "cache"),
+        "/var/cache/authz/keys",
+        "None",
+    ]
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_empty_name_is_bad_usage(served: list[ServeSettings], tmp_path: Path) -> None:
+    with contextlib.chdir(tmp_path):
+        (tmp_path / "policy.yaml").write_text("version: 1\n")
+        result = run("--key-cache", "")
+    assert result.exit_code == 2
+    assert "write the name of a directory" in result.stderr
+    assert served == []
+
+
+def test_help_names_the_default_and_the_variable() -> None:
+    text = " ".join(CliRunner().invoke(serve.command, ["--help"]).stdout.split())
+    assert "--key-cache DIR" in text
+    assert "AUTHZ_KEY_CACHE" in text
+    assert "Default: they are kept in memory alone." in text
