@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
+import re
 from typing import TYPE_CHECKING
 
 from authz_service.core.decision import DenyReason
@@ -13,6 +15,9 @@ from authz_service.demo.world import API, SHOP, World, running_world
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+# What the access log of Envoy has of a decision.
+DECIDED = ("decision", "reason", "mode", "resource", "route", "issuer", "subject", "client_id")
 
 # What the tour has to show, by request, what the token had, status and reason.
 PROMISED = {
@@ -156,10 +161,22 @@ def test_the_access_log_of_envoy_shows_the_decision_and_no_secret() -> None:
         bearer = (("authorization", f"Bearer {token}"),)
         await world.send("GET", "/products?secret=in-the-query", bearer)
         await world.send("GET", "/nobody?secret=in-the-query")
+        await world.send("GET", "/stock", bearer)
         await world.envoy.stop()
         log = (world.directory / "envoy.log").read_text("utf-8")
-        assert '"decision":"allow"' in log
-        assert '"reason":"no_route"' in log
+        told = {
+            line["path"]: {name: line[name] for name in DECIDED if line[name] is not None}
+            for line in map(json.loads, re.findall(r"^\{.*\}$", log, re.MULTILINE))
+            if "decision" in line
+        }
+        of_token = {
+            "resource": "shopping", "issuer": "development", "subject": SHOP.client_id,
+            "client_id": SHOP.client_id,
+        }  # fmt: skip
+        assert told["/products"] == {"decision": "allow", "route": "/products", **of_token}
+        assert told["/nobody"] == {"decision": "deny", "reason": "no_route"}
+        audited = {"decision": "deny", "reason": "insufficient_scope", "mode": "audit"}
+        assert told["/stock"] == {**audited, "route": "/stock", **of_token}
         for text in (log, (world.directory / "authz-service.log").read_text("utf-8")):
             assert "in-the-query" not in text
             assert "eyJ" not in text

@@ -14,15 +14,18 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from authz_service.core.authorize import authorize
 from authz_service.core.errors import IssuerError
 from authz_service.core.policy import Policy
 from authz_service.demo.signing_keys import SigningKeys
+from authz_service.ext_authz.convert import to_http_request
+from authz_service.ext_authz.servicer import DecidedCheck
 from authz_service.policy.files import FilesRead
 from authz_service.server.listen import ListenError, TcpAddress, UnixAddress
 from authz_service.server.service import _Service, serve
 from authz_service.server.settings import ServeSettings
 from tests.edge.rig import PATIENCE, edge, reason, servicer
-from tests.edge.shop import check_request
+from tests.edge.shop import check_request, policy_from
 from tests.server.processes import (
     PUBLIC_ONLY,
     Service,
@@ -291,6 +294,23 @@ def test_a_service_whose_task_is_cancelled_stops_in_order(tmp_path: Path) -> Non
             with pytest.raises(asyncio.CancelledError):
                 await running
         assert not path.exists()
+
+    asyncio.run(exchange())
+
+
+def test_what_a_reload_has_taken_away_is_no_series_any_more(tmp_path: Path) -> None:
+    """Or a policy that is rewritten every second would fill the memory."""
+    policies = [policy_from(PUBLIC_ONLY.replace("shopping", name)) for name in ("one", "other")]
+
+    async def exchange() -> None:
+        settings = ServeSettings((), UnixAddress(tmp_path / "authz.sock"), None)
+        running = _Service(settings, policies[0], FilesRead(), _NoIssuer())
+        request = to_http_request(check_request("/healthz"))
+        decided = authorize(request, policy=policies[0], keys={}, now=0)
+        running._observe(DecidedCheck(request, decided, 0.001))
+        assert b'resource="one"' in running._metrics.exposition()
+        await running._take(policies[1])
+        assert b'resource="one"' not in running._metrics.exposition()
 
     asyncio.run(exchange())
 
