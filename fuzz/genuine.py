@@ -99,7 +99,9 @@ def _verify(header: Claims, iss: str, signed: bytes, signature: bytes) -> None:
         pss = padding.PSS(padding.MGF1(sha), sha.digest_size)
         key.verify(signature, signed, pss if alg == "PS256" else padding.PKCS1v15(), sha)
     elif isinstance(key, ec.EllipticCurvePublicKey):
-        middle = len(signature) // 2
+        middle = (key.key_size + 7) // 8
+        if len(signature) != 2 * middle:
+            raise ValueError("another length")
         r, s = (int.from_bytes(half, "big") for half in (signature[:middle], signature[middle:]))
         key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(_SHA[alg[2:]]))
     else:

@@ -81,16 +81,18 @@ class JsonMutator:
     ) -> None:
         match random.randrange(9):
             case 0 | 1:
-                node.put(_Literal(random.choice((*_LITERALS, *self.literals))))
+                node.put(self._literal(random))
             case 2:
                 node.put(random.choice(self.strings))
             case 3:
                 node.put(_mutated(node.value, mutate, random))
             case 4:
                 node.put(_copy(random.choice(nodes).value))
-            case 5 if isinstance(node.value, _Members) and self.names:
-                value = random.choice(nodes).value
-                node.value.append((random.choice(self.names), _copy(value)))
+            case 5 if self.names:
+                value = random.choice((self._literal(random), random.choice(nodes).value))
+                objects = [each.value for each in nodes if isinstance(each.value, _Members)]
+                for holder in random.sample(objects, min(1, len(objects))):
+                    holder.append((random.choice(self.names), _copy(value)))
             case 6 if isinstance(node.value, list) and node.value:
                 node.value.append(random.choice(node.value))  # for an object, a member twice
             case 7 if len(node.holder) > 1:
@@ -99,6 +101,9 @@ class JsonMutator:
                 node.put(node.value, random.choice(self.names))
             case _:
                 node.put([node.value])
+
+    def _literal(self, random: Random) -> _Literal:
+        return _Literal(random.choice((*_LITERALS, *self.literals)))
 
 
 def _nodes(holder: list[object] | _Members) -> Iterator[_Node]:

@@ -164,6 +164,9 @@ def _objection_to_identity(
     subject = claims["sub"]
     if re.fullmatch(r"[A-Za-z0-9]+", subject) and identity.get("x-auth-subject") != subject:
         return "somebody else"
+    told = identity.get("x-auth-scope", "")
+    if not told.startswith('%"') and frozenset(told.split(" ")) - {""} != scopes(claims) - {""}:
+        return "other scopes than the token's"
     return None if _is_admitted(claims, seen.method, resource, path) else "not enough of a token"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import string
 from typing import TYPE_CHECKING, Final
 
 from authz_service.core import base64url
@@ -34,6 +35,7 @@ _PAYLOAD: Final = JsonMutator(
     tuple(str(NOW + seconds) for seconds in (-11, -10, -9, -1, 0, 1, 10, 11, 86410, 86411)),
 )  # fmt: skip
 _FAST: Final = "Ed25519"
+_ALPHABET: Final = f"{string.ascii_uppercase}{string.ascii_lowercase}{string.digits}-_"
 MOST_PAYLOAD: Final = 12 * 1024
 
 
@@ -46,7 +48,7 @@ def mutate_token(token: str, mutate: MutateOctets, random: Random) -> str:
     if not (_is_json(header) and _is_json(payload)) and random.random() < 0.8:
         parts = random.choice(tokens()).split(".")
         header, payload, signature = map(_decoded, parts)
-    match random.randrange(10):
+    match random.randrange(12):
         case 0:
             return mutate(token.encode("utf-8", "replace")).decode("latin-1")
         case 1:
@@ -57,6 +59,9 @@ def mutate_token(token: str, mutate: MutateOctets, random: Random) -> str:
             return ".".join(parts)
         case 3:
             parts[random.randrange(_PARTS)] = random.choice(random.choice(tokens()).split("."))
+            return ".".join(parts)
+        case 9:  # the same octets
+            parts[2] = _spelling(signature, random)
             return ".".join(parts)
         case 4 | 5:
             header = _HEADER.mutate(header, mutate, random)
@@ -83,11 +88,12 @@ def _is_json(octets: bytes) -> bool:
 def _spelling(octets: bytes, random: Random) -> str:
     """The base64url of *octets*, or by chance one of the spellings that a lax reader takes."""
     text = base64url.encode(octets)
-    match random.randrange(12):
+    match random.randrange(8):
         case 0:
             return text + "=" * (-len(text) % 4)
-        case 1:
-            return text[:-1] + "AQgwBRhx"[random.randrange(8)]
+        case 1 if len(text) % 4:  # bits of the last character that say nothing
+            spare = random.randrange(1, 16 if len(text) % 4 == 2 else 4)
+            return text[:-1] + _ALPHABET[_ALPHABET.index(text[-1]) ^ spare]
         case 2:
             return text.replace("-", "+").replace("_", "/")
         case 3:

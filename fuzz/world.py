@@ -143,6 +143,7 @@ _CLAIMS: Final[Mapping[str, object]] = {
     "client_id": "client-1",
     "jti": "token-1",
     "iat": NOW - 60,
+    "nbf": NOW - 60,
     "exp": NOW + 3600,
     "scope": "read:products write:products delete:products read:members read:files",
     "organization_id": "acme",
