@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
-    from authz_service.server.listen import TcpAddress, UnixAddress
+    from authz_service.server.listen import Address, TcpAddress
+    from authz_service.server.settings import TransportSettings
 
 
 @click.command("serve", epilog=examples(
@@ -38,10 +39,12 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @listening.options
 @log_output.options
-def command(
+def command(  # noqa: PLR0913 - one for each group of options
+    *,
     policy: tuple[Path, ...],
-    listen: TcpAddress | UnixAddress,
+    listen: Address,
     admin: TcpAddress | None,
+    transport: TransportSettings,
     log_format: str,
     log_level: str,
 ) -> None:
@@ -51,7 +54,7 @@ def command(
     """
     logs.configure(log_format=log_format, level=log_level)
     try:
-        _run(serve(ServeSettings(policy, listen, admin)))
+        _run(serve(ServeSettings(policy, listen, admin, transport)))
     except PolicyError as error:
         refuse(*(str(problem) for problem in error.problems))
     except ListenError as error:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from authz_service.server.unix_socket import SocketAccess
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from authz_service.server.listen import TcpAddress, UnixAddress
+    from authz_service.server.listen import Address, TcpAddress
+    from authz_service.server.tls.callers import CallerList
+    from authz_service.server.tls.identity import TlsFiles
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """Who reaches the gRPC port. Without *tls* there is none; without *callers*, all may ask.
+
+    *insecure_listen* allows an address beyond this machine without TLS.
+    """
+
+    insecure_listen: bool = False
+    tls: TlsFiles | None = None
+    callers: CallerList | None = None
+    socket: SocketAccess = field(default_factory=SocketAccess)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,5 +33,6 @@ class ServeSettings:
     """The settings of `serve`. *admin* is None where there is to be no admin port."""
 
     policy: tuple[Path, ...]
-    listen: TcpAddress | UnixAddress
+    listen: Address
     admin: TcpAddress | None
+    transport: TransportSettings = field(default_factory=TransportSettings)

@@ -16,6 +16,7 @@ from prometheus_client import (
 from authz_service.core.decision import refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Literal
 
     from authz_service.core.decision import Decision
@@ -63,6 +64,15 @@ class Metrics:
         """Count one reload of the policy."""
         self._reloads.labels(result).inc()
         self._last_reload_successful.set(result != "failed")
+
+    def show_certificate(self, not_after: Callable[[], float]) -> None:
+        """Show when the certificate of the gRPC port expires, which *not_after* is asked for."""
+        gauge = Gauge(
+            "authz_tls_certificate_not_after_seconds",
+            "When the certificate of the gRPC port expires, in seconds since the epoch.",
+            registry=self._registry,
+        )
+        gauge.set_function(not_after)
 
     def exposition(self) -> bytes:
         """The current values in the text format."""
