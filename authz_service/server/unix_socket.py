@@ -124,6 +124,8 @@ def _link(hidden: Path, path: Path) -> None:
         path.hardlink_to(hidden)
     except FileExistsError:
         raise _refusal(path, "somebody does already") from None
+    except OSError:  # a file system without hard links
+        hidden.rename(path)
 
 
 @contextlib.contextmanager

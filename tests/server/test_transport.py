@@ -18,7 +18,6 @@ from tests.edge.shop import check_request
 from tests.server.processes import PUBLIC_ONLY, environment, service
 from tests.server.tls.handshakes import asked, connected, is_let_in
 from tests.support.certificates import DAY, ENVOY_ID, Authority, authority, dns
-from tests.support.event_loops import in_event_loop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +42,6 @@ def test_the_service_follows_its_files_and_says_so_everywhere(tmp_path: Path) ->
     ca, other = authority(), authority("other")
     files = ca.server(not_after=DAY).write(tmp_path, ca.pem)
 
-    @in_event_loop
     async def exchange() -> None:
         options = _options(files, "--tls-client-san", ENVOY_ID)
         async with service(tmp_path, PUBLIC_ONLY, *options) as running:
@@ -85,7 +83,7 @@ def test_the_service_follows_its_files_and_says_so_everywhere(tmp_path: Path) ->
             assert str(reloaded["not_after"]).startswith(_iso(value))
         assert running.errors.read_text() == ""
 
-    exchange()
+    asyncio.run(exchange())
 
 
 def _iso(seconds: float) -> str:
@@ -104,7 +102,6 @@ def test_bad_clients_leave_no_trace_in_the_log_and_nothing_breaks(tmp_path: Path
             await asyncio.wait_for(reader.read(), PATIENCE)
         writer.close()
 
-    @in_event_loop
     async def exchange() -> None:
         async with service(tmp_path, PUBLIC_ONLY, *_options(files)) as running:
             port = _port(running.listen)
@@ -123,7 +120,7 @@ def test_bad_clients_leave_no_trace_in_the_log_and_nothing_breaks(tmp_path: Path
             for _, writer in silent:
                 writer.close()
 
-    exchange()
+    asyncio.run(exchange())
 
 
 def _serve(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -160,11 +157,10 @@ def test_a_start_with_an_expired_certificate_says_so(tmp_path: Path) -> None:
 def test_with_tls_any_address_is_listened_on(tmp_path: Path, listen: str) -> None:
     files = authority().server().write(tmp_path)
 
-    @in_event_loop
     async def exchange() -> None:
         address = listen.format(tmp_path)
         async with service(tmp_path, PUBLIC_ONLY, *_options(files), listen=address) as running:
             if address.startswith("0"):
                 assert await is_let_in(_port(running.listen), None)
 
-    exchange()
+    asyncio.run(exchange())

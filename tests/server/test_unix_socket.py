@@ -217,6 +217,22 @@ def test_nobody_can_connect_before_mode_and_group_are_right(
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_system_without_hard_links_will_do(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    async def exchange() -> None:
+        async with edge(servicer(), UnixAddress(path)) as caller:
+            assert (await caller.check(check_request("/healthz"))).status.code == 0
+            _assert_is_private(path)
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    asyncio.run(exchange())
+    assert list(path.parent.iterdir()) == []
+
+
 def test_a_group_that_we_may_not_give_it_to_is_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from authz_service.server import rpc
 from authz_service.server.listen import TcpAddress
 from authz_service.server.tls import rotation
 from authz_service.server.tls.callers import CallerList, TrustedCallers
@@ -25,7 +26,7 @@ from tests.edge.shop import check_request
 from tests.server.listening import serving
 from tests.server.tls.handshakes import asked, client_context, connected, is_let_in, serving_tls
 from tests.support.certificates import DAY, ENVOY_ID, Authority, authority, dns, uri
-from tests.support.event_loops import eventually, in_event_loop
+from tests.support.event_loops import eventually
 from tests.support.log_events import captured
 
 if TYPE_CHECKING:
@@ -48,13 +49,12 @@ def _mutual(tmp_path: Path) -> RotatingIdentity:
 
 
 def test_without_a_client_ca_anybody_gets_in_over_tls(tmp_path: Path) -> None:
-    @in_event_loop
     async def exchange() -> None:
         async with serving_tls(RotatingIdentity(authority().server().write(tmp_path))) as port:
             assert await is_let_in(port, None)
             assert await is_let_in(port, authority("stranger").envoy())
 
-    exchange()
+    asyncio.run(exchange())
 
 
 def test_with_a_client_ca_only_a_valid_certificate_of_its_gets_in(tmp_path: Path) -> None:
@@ -68,14 +68,13 @@ def test_with_a_client_ca_only_a_valid_certificate_of_its_gets_in(tmp_path: Path
         "for servers only": ca.leaf(uri(ENVOY_ID), extensions=[_SERVER_ONLY]),
     }
 
-    @in_event_loop
     async def exchange() -> None:
         async with serving_tls(_mutual(tmp_path)) as port:
             let_in = [name for name, leaf in strangers.items() if await is_let_in(port, leaf)]
             assert let_in == []
             assert await is_let_in(port, ca.envoy())
 
-    exchange()
+    asyncio.run(exchange())
 
 
 @pytest.mark.parametrize(
@@ -94,7 +93,6 @@ def test_tls_begins_at_1_2(tmp_path: Path, version: str, accepted: bool) -> None
         )  # fmt: skip
     context.set_ciphers("ALL:@SECLEVEL=0")
 
-    @in_event_loop
     async def exchange() -> None:
         async with serving_tls(_mutual(tmp_path)) as port:
             with contextlib.nullcontext() if accepted else pytest.raises((ssl.SSLError, OSError)):
@@ -102,7 +100,7 @@ def test_tls_begins_at_1_2(tmp_path: Path, version: str, accepted: bool) -> None
                 assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
                 writer.close()
 
-    exchange()
+    asyncio.run(exchange())
 
 
 @pytest.mark.parametrize("protocols", [["http/1.1"], []])
@@ -110,7 +108,6 @@ def test_what_does_not_speak_http_2_is_disconnected(tmp_path: Path, protocols: l
     context = client_context(tmp_path, authority().envoy())
     context.set_alpn_protocols(protocols)
 
-    @in_event_loop
     async def exchange() -> None:
         async with serving_tls(_mutual(tmp_path)) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
@@ -118,11 +115,10 @@ def test_what_does_not_speak_http_2_is_disconnected(tmp_path: Path, protocols: l
                 assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
             writer.close()
 
-    exchange()
+    asyncio.run(exchange())
 
 
 def test_plain_text_on_a_tls_port_is_disconnected_and_others_are_served(tmp_path: Path) -> None:
-    @in_event_loop
     async def exchange() -> None:
         async with serving_tls(_mutual(tmp_path)) as port:
             silent, half_open = await asyncio.open_connection("127.0.0.1", port)
@@ -140,11 +136,14 @@ def test_plain_text_on_a_tls_port_is_disconnected_and_others_are_served(tmp_path
             assert not silent.at_eof()
             half_open.close()
 
-    exchange()
+    asyncio.run(exchange())
 
 
-@in_event_loop
-async def test_new_connections_get_the_new_certificate_and_old_ones_go_on(tmp_path: Path) -> None:
+def test_new_connections_get_the_new_certificate_and_old_ones_go_on(tmp_path: Path) -> None:
+    asyncio.run(_new_connections_get_the_new_certificate(tmp_path))
+
+
+async def _new_connections_get_the_new_certificate(tmp_path: Path) -> None:
     other = authority("other")
     rotating = _mutual(tmp_path)
     async with (
@@ -174,7 +173,6 @@ def test_a_session_of_a_client_whose_ca_has_gone_is_not_resumed(
         ):
             return connection.session, connection.recv(9)
 
-    @in_event_loop
     async def exchange() -> None:
         rotating = _mutual(tmp_path)
         async with serving_tls(rotating) as port:
@@ -187,7 +185,34 @@ def test_a_session_of_a_client_whose_ca_has_gone_is_not_resumed(
             with contextlib.suppress(OSError):
                 assert (await asyncio.to_thread(resume, port, session))[1] == b""
 
-    exchange()
+    asyncio.run(exchange())
+
+
+@pytest.mark.parametrize("over_tls", [True, False])
+def test_who_connects_and_says_nothing_is_disconnected(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    over_tls: bool,  # noqa: FBT001 - of the table
+) -> None:
+    options = dict(rpc._OPTIONS)
+    assert options["grpc.server_handshake_timeout_ms"] == 10_000
+    shorter = {**options, "grpc.server_handshake_timeout_ms": 100}
+    monkeypatch.setattr(rpc, "_OPTIONS", tuple(shorter.items()))
+
+    async def _is_disconnected(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.wait_for(reader.read(), PATIENCE)
+        writer.close()
+
+    async def exchange() -> None:
+        if over_tls:
+            async with serving_tls(_mutual(tmp_path)) as port:
+                await _is_disconnected(port)
+        else:
+            async with serving(TcpAddress("127.0.0.1", 0)) as bound:
+                await _is_disconnected(int(str(bound).rpartition(":")[2]))
+
+    asyncio.run(exchange())
 
 
 NAMES = CallerList.parse([ENVOY_ID, "envoy.edge.svc"])
@@ -224,7 +249,6 @@ def _callers() -> dict[str, tuple[bool, Leaf]]:
 
 
 def test_only_callers_with_a_name_on_the_list_are_answered(tmp_path: Path) -> None:
-    @in_event_loop
     async def exchange() -> None:
         async with serving_tls(_mutual(tmp_path), TrustedCallers(NAMES)) as port:
             for name, (trusted, leaf) in _callers().items():
@@ -233,13 +257,12 @@ def test_only_callers_with_a_name_on_the_list_are_answered(tmp_path: Path) -> No
                 assert (name, answer) == (name, (0, "") if trusted else (14, "untrusted_caller"))
                 assert trusted or response.denied_response.status.code == 503
 
-    exchange()
+    asyncio.run(exchange())
 
 
 def test_health_is_told_to_every_caller_with_a_certificate_of_the_ca(tmp_path: Path) -> None:
     """Without it, Envoy would ask nobody, and its `failure_mode_allow` would decide."""
 
-    @in_event_loop
     async def exchange() -> None:
         async with (
             serving_tls(_mutual(tmp_path), TrustedCallers(NAMES)) as port,
@@ -249,13 +272,12 @@ def test_health_is_told_to_every_caller_with_a_certificate_of_the_ca(tmp_path: P
             answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
             assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
 
-    exchange()
+    asyncio.run(exchange())
 
 
 def test_a_tls_client_on_a_plain_port_is_disconnected(tmp_path: Path) -> None:
     context = client_context(tmp_path, authority().envoy())
 
-    @in_event_loop
     async def exchange() -> None:
         async with serving(TcpAddress("127.0.0.1", 0)) as bound:
             assert isinstance(bound, TcpAddress)
@@ -264,13 +286,12 @@ def test_a_tls_client_on_a_plain_port_is_disconnected(tmp_path: Path) -> None:
             async with grpc.aio.insecure_channel(str(bound)) as channel:
                 await asyncio.wait_for(channel.channel_ready(), PATIENCE)
 
-    exchange()
+    asyncio.run(exchange())
 
 
 def test_a_key_that_boringssl_cannot_serve_never_takes_the_place_of_one_that_it_can(
     tmp_path: Path, events: list[MutableMapping[str, Any]]
 ) -> None:
-    @in_event_loop
     async def exchange() -> None:
         async with serving_tls(_mutual(tmp_path)) as port:
             key = ed25519.Ed25519PrivateKey.generate()
@@ -279,5 +300,5 @@ def test_a_key_that_boringssl_cannot_serve_never_takes_the_place_of_one_that_it_
             for _ in range(5):
                 assert await is_let_in(port, authority().envoy())
 
-    exchange()
+    asyncio.run(exchange())
     assert [event["event"] for event in events] == ["tls_loaded", "tls_not_reloaded"]
