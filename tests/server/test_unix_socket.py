@@ -245,11 +245,15 @@ def test_a_group_that_we_may_not_give_it_to_is_refused(
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_strangers_file_in_place_of_our_socket_is_not_opened_to_anybody(
-    path: Path, tmp_path: Path
+@pytest.mark.parametrize("kind", ["file", "socket"])
+def test_what_is_a_strangers_is_not_opened_to_anybody(
+    path: Path, tmp_path: Path, listener: socket.socket, kind: str
 ) -> None:
     precious = tmp_path / "precious"
-    precious.write_text("")
+    if kind == "file":
+        precious.write_text("")
+    else:
+        listener.bind(str(precious))
     precious.chmod(0o600)
     with pytest.raises(ListenError):
         asyncio.run(publish(path, SocketAccess(), lambda hidden: hidden.symlink_to(precious)))
