@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,9 +22,6 @@ from authz_service.telemetry import logs
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-    from pathlib import Path
-
-    from authz_service.server.listen import TcpAddress, UnixAddress
 
 
 @click.command("serve", epilog=examples(
@@ -39,21 +36,14 @@ if TYPE_CHECKING:
 @listening.options
 @log_output.options
 @key_storage.options
-def command(  # noqa: PLR0913, PLR0917 - one for each option
-    policy: tuple[Path, ...],
-    listen: TcpAddress | UnixAddress,
-    admin: TcpAddress | None,
-    log_format: str,
-    log_level: str,
-    key_cache: Path | None,
-) -> None:
+def command(log_format: str, log_level: str, **settings: Any) -> None:  # noqa: ANN401 - fields
     """Run the service until SIGTERM or SIGINT.
 
     When the policy changes on disk, or at SIGHUP, it is loaded anew.
     """
     logs.configure(log_format=log_format, level=log_level)
     try:
-        _run(serve(ServeSettings(policy, listen, admin, key_cache)))
+        _run(serve(ServeSettings(**settings)))
     except PolicyError as error:
         refuse(*(str(problem) for problem in error.problems))
     except ListenError as error:

@@ -104,6 +104,10 @@ ANSWERS: Final[Mapping[DenyReason, Answer]] = MappingProxyType({
         503, RpcCode.UNAVAILABLE, "temporarily_unavailable",
         "access tokens cannot be checked at the moment",
     ),
+    DenyReason.UNTRUSTED_CALLER: Answer(
+        503, RpcCode.UNAVAILABLE, "temporarily_unavailable",
+        "requests cannot be checked at the moment",
+    ),
     DenyReason.INTERNAL_ERROR: Answer(
         500, RpcCode.INTERNAL, "server_error", "the request could not be checked",
     ),

@@ -42,6 +42,7 @@ class DenyReason(StrEnum):
     CONDITION_FAILED = "condition_failed"
     CLAIMS_TOO_LARGE = "claims_too_large"
     KEYS_UNAVAILABLE = "keys_unavailable"
+    UNTRUSTED_CALLER = "untrusted_caller"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from authz_service.core.jwks import KeySet
     from authz_service.core.policy import Policy
 
+    _Context = grpc.aio.ServicerContext[object, object]
+
 SERVICE_NAME: Final = "envoy.service.auth.v3.Authorization"
 MAX_KEY_WAIT: Final = 2.0
 """Seconds that a Check waits for keys at the most, whatever its deadline."""
@@ -68,22 +70,25 @@ class AuthorizationServicer:
     Envoy's `failure_mode_allow` decide, and a denied response never does.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a test sets, too
         self,
         policy: Policy,
         keys: Keys,
         observe: Callable[[DecidedCheck], None],
         *,
+        trusts: Callable[[_Context], bool] | None = None,
         clock: Callable[[], float] = time.time,
         max_key_wait: float = MAX_KEY_WAIT,
     ) -> None:
         """Serve *policy* with *keys*; *observe* is told of every decision.
 
-        *clock* gives seconds since the epoch, *max_key_wait* bounds the wait for a fresher key set.
+        *trusts* says whether a caller may ask; without it, all may. *clock* gives seconds since the
+        epoch, *max_key_wait* bounds the wait for a fresher key set.
         """
         self._policy = policy
         self._keys = keys
         self._observe = observe
+        self._trusts = trusts
         self._clock = clock
         self._max_key_wait = max_key_wait
 
@@ -94,9 +99,7 @@ class AuthorizationServicer:
         """
         self._policy = policy
 
-    async def check(
-        self, message: CheckRequest | None, context: grpc.aio.ServicerContext[object, object]
-    ) -> CheckResponse:
+    async def check(self, message: CheckRequest | None, context: _Context) -> CheckResponse:
         """Answer one Check; *message* is None where its bytes were no CheckRequest."""
         started = time.perf_counter()
         request = HttpRequest("", "", "")
@@ -107,7 +110,7 @@ class AuthorizationServicer:
                 _log.error("check_unreadable")
             else:
                 request = to_http_request(message)
-                decided = await self._decide(request, context.time_remaining())
+                decided = await self._decide_for(context, request)
                 response, decision = to_check_response(decided), decided
         except Exception as error:  # noqa: BLE001 - nothing may turn into a gRPC error or an allow
             _log_bug("check_failed", error)
@@ -117,6 +120,11 @@ class AuthorizationServicer:
         except Exception as error:  # noqa: BLE001 - what is told must not change what was decided
             _log_bug("observer_failed", error)
         return response
+
+    async def _decide_for(self, caller: _Context, request: HttpRequest) -> Decision:
+        if self._trusts is not None and not self._trusts(caller):
+            return Deny(DenyReason.UNTRUSTED_CALLER)
+        return await self._decide(request, caller.time_remaining())
 
     async def _decide(self, request: HttpRequest, time_remaining: float | None) -> Decision:
         decision = self._decide_now(request)

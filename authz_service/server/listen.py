@@ -1,18 +1,14 @@
-"""Where the service listens: addresses as the command line spells them, and unix sockets."""
+"""Where the service listens: addresses as the command line spells them."""
 
 from __future__ import annotations
 
-import contextlib
+import ipaddress
 import os
 import re
 import socket
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Final
 
 _HOST_PORT: Final = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|(?!unix)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*)"
@@ -20,7 +16,7 @@ _HOST_PORT: Final = re.compile(
     re.ASCII,
 )
 _MAX_PORT: Final = 65535
-_SOCKET_MODE: Final = 0o660
+_MAX_ABSTRACT_BYTES: Final = 106  # as many as Envoy can name, whose `@` counts too
 
 
 class ListenError(Exception):
@@ -50,23 +46,53 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-def parse_address(text: str) -> TcpAddress | UnixAddress:
-    """Read `HOST:PORT`, `[::]:PORT` or `unix:/path`. Raises ValueError for anything else."""
+@dataclass(frozen=True, slots=True)
+class AbstractAddress:
+    """A socket in Linux's abstract namespace, which has names and no permissions (unix(7))."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """The address as it is written on the command line; Envoy writes the same `@`."""
+        return f"unix:@{self.name}"
+
+
+Address = TcpAddress | UnixAddress | AbstractAddress
+
+
+def parse_address(text: str) -> Address:
+    """Read `HOST:PORT`, `[::]:PORT`, `unix:/path` or `unix:@name`.
+
+    Raises ValueError for anything else.
+    """
     if text.startswith("unix:/"):
         return UnixAddress(Path(text.removeprefix("unix:")))
+    if text.startswith("unix:@"):
+        return AbstractAddress(_abstract_name(text.removeprefix("unix:@")))
     match = _HOST_PORT.fullmatch(text)
     if match is None or int(match["port"]) > _MAX_PORT:
-        raise ValueError("write HOST:PORT, [::]:PORT or unix:/path")
+        raise ValueError("write HOST:PORT, [::]:PORT, unix:/path or unix:@name")
     return TcpAddress(match["host"].strip("[]"), int(match["port"]))
 
 
-def why_not(address: TcpAddress | UnixAddress) -> str:
+def _abstract_name(name: str) -> str:
+    if not name or not name.isprintable() or len(name.encode()) > _MAX_ABSTRACT_BYTES:
+        raise ValueError(
+            f"write unix:@name, with 1 to {_MAX_ABSTRACT_BYTES} bytes of printable text as its name"
+        )
+    return name
+
+
+def is_loopback(ip_address: str) -> bool:
+    """Whether only this machine, or this pod, can reach *ip_address*, which is an IP literal."""
+    address = ipaddress.ip_address(ip_address)
+    mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:127.0.0.1 is bound as 127.0.0.1
+    return bool((mapped or address).is_loopback)
+
+
+def why_not(address: Address) -> str:
     """Why *address* could not be listened on, found out by trying once more."""
-    family = socket.AF_UNIX if isinstance(address, UnixAddress) else socket.AF_INET
-    name: str | tuple[str, int] = str(getattr(address, "path", ""))
-    if isinstance(address, TcpAddress):
-        family = socket.AF_INET6 if ":" in address.host else family
-        name = (address.host, address.port)
+    family, name = _as_socket_name(address)
     with socket.socket(family) as probe:
         try:
             probe.bind(name)
@@ -79,37 +105,12 @@ def why_not(address: TcpAddress | UnixAddress) -> str:
     return "it may have been taken for a moment"
 
 
-@contextlib.contextmanager
-def private_socket(address: UnixAddress) -> Iterator[None]:
-    """While a socket is bound at *address*: nobody else's is taken over, and its mode is 0660.
-
-    A socket that nobody listens on is a leftover and is removed. gRPC would remove any, and make
-    its own open to all. Raises ListenError.
-    """
-    _remove_leftover(address.path)
-    previous = os.umask(0o777 & ~_SOCKET_MODE)
-    try:
-        yield
-    finally:
-        os.umask(previous)
-
-
-def _remove_leftover(path: Path) -> None:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ListenError(f"cannot listen on unix:{path}: {error.strerror}") from None
-    if not stat.S_ISSOCK(mode):
-        raise ListenError(f"cannot listen on unix:{path}: the file is not a socket")
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-        except OSError as error:
-            raise ListenError(f"cannot listen on unix:{path}: {error.strerror or error}") from None
-    raise ListenError(f"cannot listen on unix:{path}: somebody does already")
+def _as_socket_name(
+    address: Address,
+) -> tuple[socket.AddressFamily, bytes | tuple[str, int]]:
+    if isinstance(address, UnixAddress):
+        return socket.AF_UNIX, os.fsencode(address.path)
+    if isinstance(address, AbstractAddress):
+        return socket.AF_UNIX, b"\0" + address.name.encode()
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    return family, (address.host, address.port)

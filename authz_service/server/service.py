@@ -24,7 +24,10 @@ from authz_service.server.listen import ListenError
 from authz_service.server.readiness import Readiness
 from authz_service.server.reload import Reloader, warn_of_effects
 from authz_service.server.rpc import RpcServer
-from authz_service.server.watch import PolicyWatch
+from authz_service.server.tls.callers import TrustedCallers
+from authz_service.server.tls.credentials import server_credentials
+from authz_service.server.tls.rotation import RotatingIdentity
+from authz_service.server.watch import FileWatch
 from authz_service.telemetry import logs, traces
 from authz_service.telemetry.metrics import Metrics, Sources
 
@@ -34,8 +37,9 @@ if TYPE_CHECKING:
 
     from authz_service.core.policy import Policy
     from authz_service.keys.fetch import Fetcher
+    from authz_service.server.listen import Address
     from authz_service.server.reload import Result
-    from authz_service.server.settings import ServeSettings
+    from authz_service.server.settings import ServeSettings, TransportSettings
 
 GRACE: Final = 20.0
 """Seconds that Checks under way are given to end when the service stops."""
@@ -85,14 +89,21 @@ class _Service:
             storage=_storage(settings.key_cache),
             on_change=self._changed.set,
         )
+        transport = settings.transport
+        self._tls = RotatingIdentity(transport.tls) if transport.tls else None
         self._metrics = Metrics(self._sources())
         self._traces = traces.start(os.environ)
-        self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
+        self._servicer = AuthorizationServicer(
+            policy,
+            self._refresher,
+            self._observe,
+            trusts=TrustedCallers(transport.callers) if transport.callers else None,
+        )
         self._rpc = RpcServer(self._servicer)
         self._admin = AdminServer(self._readiness, self._metrics)
         load = partial(_load, settings.policy)
         self._reloader = Reloader(policy, files, load, self._take, self._observe_reload)
-        self._watch = PolicyWatch(lambda: self._reloader.paths, self._reloader.ask)
+        self._watch = FileWatch(lambda: self._reloader.paths, self._reloader.ask)
         self._watched = files.paths
         self._background: list[asyncio.Task[NoReturn]] = []
 
@@ -101,12 +112,12 @@ class _Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_stop)
-        with _hangup(self._reloader.insist):
+        with _hangup(self._look_at_files):
             await self._serve()
 
     async def _serve(self) -> None:
         settings = self._settings
-        listen = await self._rpc.start(settings.listen)
+        listen = await self._listen(settings.listen, settings.transport)
         try:
             admin = await self._admin.start(settings.admin) if settings.admin else None
         except ListenError:
@@ -114,15 +125,39 @@ class _Service:
             raise
         try:
             self._refresher.start()
-            _log.info("listening", listen=str(listen), admin=str(admin) if admin else None)
+            _log.info(
+                "listening",
+                listen=str(listen),
+                admin=str(admin) if admin else None,
+                tls=self._tls is not None,
+            )
             warn_of_effects(self._policy)
             self._background = [
                 asyncio.create_task(self._reloader.run(), name="reload"),
                 asyncio.create_task(self._watch.run(), name="watch"),
             ]
+            if self._tls is not None:
+                self._background.append(asyncio.create_task(self._tls.run(), name="tls"))
             await self._announce_readiness()
         finally:
             await self._shut_down()
+
+    async def _listen(self, address: Address, transport: TransportSettings) -> Address:
+        credentials = None
+        if self._tls is not None:
+            tls = self._tls
+            credentials = server_credentials(lambda: tls.identity)
+        return await self._rpc.start(
+            address,
+            credentials=credentials,
+            insecure=transport.insecure_listen,
+            access=transport.socket,
+        )
+
+    def _look_at_files(self) -> None:
+        self._reloader.insist()
+        if self._tls is not None:
+            self._tls.ask()
 
     async def _take(self, policy: Policy) -> None:
         """Bring *policy* into use, with the keys that belong to it, in one step."""
@@ -175,14 +210,20 @@ class _Service:
         return Readiness.of(
             self._refresher.statuses(),
             stopping=self._stopping,
-            warnings=(*self._reloader.warnings, *self._refresher.warnings),
+            warnings=(
+                *self._reloader.warnings,
+                *self._refresher.warnings,
+                *(self._tls.warnings if self._tls else ()),
+            ),
         )
 
     def _sources(self) -> Sources:
+        tls = self._tls
         return Sources(
             ready=lambda: self._readiness().ready,
             policy_hash=lambda: self._reloader.policy_hash,
             key_sets=self._refresher.statuses,
+            certificate_not_after=(lambda: tls.not_after) if tls else None,
         )
 
     def _observe(self, check: DecidedCheck) -> None:

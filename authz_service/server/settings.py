@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from authz_service.server.unix_socket import SocketAccess
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from authz_service.server.listen import TcpAddress, UnixAddress
+    from authz_service.server.listen import Address, TcpAddress
+    from authz_service.server.tls.callers import CallerList
+    from authz_service.server.tls.identity import TlsFiles
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """Who reaches the gRPC port. Without *tls* there is none; without *callers*, all may ask.
+
+    *insecure_listen* allows an address beyond this machine without TLS.
+    """
+
+    insecure_listen: bool = False
+    tls: TlsFiles | None = None
+    callers: CallerList | None = None
+    socket: SocketAccess = field(default_factory=SocketAccess)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +36,7 @@ class ServeSettings:
     """
 
     policy: tuple[Path, ...]
-    listen: TcpAddress | UnixAddress
+    listen: Address
     admin: TcpAddress | None
+    transport: TransportSettings = field(default_factory=TransportSettings)
     key_cache: Path | None = None

@@ -1,4 +1,4 @@
-"""Where to look for changes of the policy files, and who says that there may be one.
+"""Where to look for changes of files, and who says that there may be one.
 
 What is watched are directories: an editor, a `mv` and a ConfigMap replace the file, not its
 content, and a watch on a file would stay with the old one. A notice means no more than that it is
@@ -43,8 +43,8 @@ class Changes(Protocol):
         """End the watch."""
 
 
-class PolicyWatch:
-    """Gives notice whenever something happens where the policy files are."""
+class FileWatch:
+    """Gives notice whenever something happens where the files are."""
 
     def __init__(
         self,
@@ -53,12 +53,17 @@ class PolicyWatch:
         *,
         changes: Callable[..., Changes] = watchfiles.awatch,
         look_every: float = LOOK_EVERY,
+        failure: str = "policy_watch_failed",
     ) -> None:
-        """*paths* are asked for anew whenever where they are may have changed."""
+        """*paths* are asked for anew whenever where they are may have changed.
+
+        *failure* is the event that says that the system does not report changes.
+        """
         self._paths = paths
         self._notice = notice
         self._changes = changes
         self._look_every = look_every
+        self._failure = failure
         self._moved = asyncio.Event()
         self._failing = False
 
@@ -104,7 +109,7 @@ class PolicyWatch:
     def _fail(self, error: Exception) -> None:
         if not self._failing:
             _log.warning(
-                "policy_watch_failed",
+                self._failure,
                 error=type(error).__name__,
                 why=str(error)[:_MAX_WHY_CHARS],
                 effect=f"changes are looked for every {self._look_every:g} seconds, and at SIGHUP",

@@ -58,7 +58,7 @@ def headers_of(deny: Deny) -> dict[str, str]:
             403,
             RpcCode.PERMISSION_DENIED,
         ),
-        ([R.KEYS_UNAVAILABLE], 503, RpcCode.UNAVAILABLE),
+        ([R.KEYS_UNAVAILABLE, R.UNTRUSTED_CALLER], 503, RpcCode.UNAVAILABLE),
         ([R.INTERNAL_ERROR], 500, RpcCode.INTERNAL),
     ],
 )

@@ -68,12 +68,14 @@ def servicer(
     observe: Callable[[DecidedCheck], None] | None = None,
     clock: Callable[[], float] = lambda: NOW,
     max_key_wait: float = PATIENCE,
+    trusts: Callable[[grpc.aio.ServicerContext[object, object]], bool] | None = None,
 ) -> AuthorizationServicer:
     """Make the real one, for the shop unless something else is given."""
     return AuthorizationServicer(
         policy or shop_policy(),
         keys or FakeKeys(),
         observe or Observer(),
+        trusts=trusts,
         clock=clock,
         max_key_wait=max_key_wait,
     )

@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from authz_service.server import watch
-from authz_service.server.watch import PolicyWatch, watched_directories
+from authz_service.server.watch import FileWatch, watched_directories
 from tests.support.event_loops import in_event_loop
 from tests.support.log_events import captured
 
@@ -75,7 +75,7 @@ class _Notices:
 
 
 @contextlib.asynccontextmanager
-async def _running(running: PolicyWatch) -> AsyncIterator[None]:
+async def _running(running: FileWatch) -> AsyncIterator[None]:
     task = asyncio.create_task(running.run())
     try:
         yield
@@ -88,7 +88,7 @@ async def _running(running: PolicyWatch) -> AsyncIterator[None]:
 @in_event_loop
 async def test_there_is_a_notice_as_soon_as_the_watch_is_in_place(tmp_path: Path) -> None:
     notices = _Notices()
-    async with _running(PolicyWatch(lambda: [tmp_path], notices)):
+    async with _running(FileWatch(lambda: [tmp_path], notices)):
         await notices.next()
         assert notices.count == 1
         (tmp_path / "policy.yaml").touch()
@@ -100,7 +100,7 @@ async def test_there_is_a_notice_as_soon_as_the_watch_is_in_place(tmp_path: Path
 async def test_a_storm_of_changes_gives_few_notices(tmp_path: Path) -> None:
     notices = _Notices()
     file = tmp_path / "policy.yaml"
-    async with _running(PolicyWatch(lambda: [tmp_path], notices)):
+    async with _running(FileWatch(lambda: [tmp_path], notices)):
         await notices.next()
         for number in range(1000):
             file.write_text(str(number))
@@ -113,7 +113,7 @@ async def test_a_directory_that_is_made_again_is_watched_again(tmp_path: Path) -
     notices = _Notices()
     directory = tmp_path / "policies"
     directory.mkdir()
-    async with _running(PolicyWatch(lambda: [directory], notices, look_every=60.0)):
+    async with _running(FileWatch(lambda: [directory], notices, look_every=60.0)):
         await notices.next()
         for _ in range(3):
             shutil.rmtree(directory)
@@ -130,7 +130,7 @@ async def test_other_paths_are_watched_when_it_is_told_to_move(tmp_path: Path) -
     paths = [tmp_path / "a"]
     for name in "ab":
         (tmp_path / name).mkdir()
-    moving = PolicyWatch(lambda: paths, notices, look_every=60.0)
+    moving = FileWatch(lambda: paths, notices, look_every=60.0)
     async with _running(moving):
         await notices.next()
         paths[:] = [tmp_path / "b"]
@@ -145,7 +145,7 @@ async def test_where_nothing_tells_of_changes_it_is_time_to_look_now_and_then(
     tmp_path: Path,
 ) -> None:
     notices = _Notices()
-    async with _running(PolicyWatch(lambda: [tmp_path], notices, look_every=0.05)):
+    async with _running(FileWatch(lambda: [tmp_path], notices, look_every=0.05)):
         for _ in range(3):
             await notices.next()
 
@@ -172,7 +172,7 @@ def test_where_watching_fails_it_is_said_once_and_looking_goes_on(
     @in_event_loop
     async def exchange() -> None:
         notices = _Notices()
-        unable = PolicyWatch(lambda: [tmp_path], notices, changes=_NoInotify, look_every=0.01)
+        unable = FileWatch(lambda: [tmp_path], notices, changes=_NoInotify, look_every=0.01)
         async with _running(unable):
             for _ in range(5):
                 await notices.next()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from authz_service.cli.serving import transport
 from authz_service.cli.serving.setting import setting, together
-from authz_service.server.listen import TcpAddress, UnixAddress, parse_address
+from authz_service.server.listen import Address, TcpAddress, parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ADMIN_FORMS = "write HOST:PORT, [::]:PORT or off"
 
 
-def _listen_address(
-    _context: click.Context, _parameter: click.Parameter, value: str
-) -> TcpAddress | UnixAddress:
+def _listen_address(_context: click.Context, _parameter: click.Parameter, value: str) -> Address:
     try:
         return parse_address(value)
     except ValueError as error:
@@ -28,18 +33,31 @@ def _admin_address(
         address = parse_address(value)
     except ValueError:
         raise click.BadParameter(_ADMIN_FORMS) from None
-    if isinstance(address, UnixAddress):
+    if not isinstance(address, TcpAddress):
         raise click.BadParameter(_ADMIN_FORMS)
     return address
 
 
-options = together(
+_addresses = together(
     setting(
         "--listen", default="127.0.0.1:9191", metavar="ADDRESS", callback=_listen_address,
-        help="Where Envoy asks, over gRPC: HOST:PORT, [::]:PORT or unix:/path.",
+        help="Where Envoy asks, over gRPC: HOST:PORT, [::]:PORT, unix:/path or unix:@name.",
     ),
     setting(
         "--admin", default="127.0.0.1:9192", metavar="ADDRESS", callback=_admin_address,
         help="Where /livez, /readyz and /metrics are, over HTTP, or off.",
     ),
 )  # fmt: skip
+
+_all = together(_addresses, transport.options)
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *command* the options, as `listen`, `admin` and `transport`."""
+
+    @functools.wraps(command)
+    def with_transport(*, listen: Address, **given: Any) -> object:  # noqa: ANN401 - click's own
+        return command(listen=listen, transport=transport.settings(listen, given), **given)
+
+    decorated: Callable[..., Any] = _all(with_transport)
+    return decorated

@@ -31,11 +31,16 @@ def _internal_error(_facts: Facts) -> str:
     return "the service itself failed to decide: a fault of ours, and refused all the same"
 
 
+def _untrusted_caller(_facts: Facts) -> str:
+    return "who asked has a certificate without a name on the list of --tls-client-san"
+
+
 _SENTENCES: Final[Mapping[DenyReason, Callable[[Facts], str]]] = MappingProxyType(
     {
         **of_request.REASONS,
         **of_token.REASONS,
         **of_claims.REASONS,
+        DenyReason.UNTRUSTED_CALLER: _untrusted_caller,
         DenyReason.INTERNAL_ERROR: _internal_error,
     }
 )

@@ -36,3 +36,7 @@ class ProcessMetrics(Collector):
         if self._sources.log_events_lost is not None:
             lost = "Events that could not be written to the log."
             yield only_counter("authz_log_events_lost", lost, self._sources.log_events_lost())
+        if self._sources.certificate_not_after is not None:
+            expires = "When the certificate of the gRPC port expires, in seconds since the epoch."
+            name = "authz_tls_certificate_not_after_seconds"
+            yield only_gauge(name, expires, self._sources.certificate_not_after())

@@ -87,3 +87,4 @@ class Sources:
     token_cache: Callable[[], CacheStatistics] | None = None
     in_flight: Callable[[], int] | None = None
     log_events_lost: Callable[[], int] | None = None
+    certificate_not_after: Callable[[], float] | None = None

@@ -1,0 +1,1 @@
+"""TLS on the gRPC port: whom the service says it is, and whom it believes the caller to be."""
