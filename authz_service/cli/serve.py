@@ -19,12 +19,14 @@ from authz_service.server.listen import ListenError
 from authz_service.server.service import serve
 from authz_service.server.settings import ServeSettings
 from authz_service.telemetry import logs
+from authz_service.telemetry.logs.foreign import as_events
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
     from authz_service.server.listen import TcpAddress, UnixAddress
+    from authz_service.telemetry.logs.settings import LogSettings
 
 
 @click.command("serve", epilog=examples(
@@ -42,23 +44,21 @@ def command(
     policy: tuple[Path, ...],
     listen: TcpAddress | UnixAddress,
     admin: TcpAddress | None,
-    log_format: str,
-    log_level: str,
+    log: LogSettings,
 ) -> None:
     """Run the service until SIGTERM or SIGINT.
 
     When the policy changes on disk, or at SIGHUP, it is loaded anew.
     """
-    logs.configure(log_format=log_format, level=log_level)
-    try:
-        _run(serve(ServeSettings(policy, listen, admin)))
-    except PolicyError as error:
-        refuse(*(str(problem) for problem in error.problems))
-    except ListenError as error:
-        refuse(f"authz-service: {error}")
-    finally:
-        logs.finish()
-    if background.is_busy():
+    logs.configure(log_format=log.log_format, level=log.level)
+    with as_events():
+        try:
+            _run(serve(ServeSettings(policy, listen, admin, log)))
+        except PolicyError as error:
+            refuse(*(str(problem) for problem in error.problems))
+        except ListenError as error:
+            refuse(f"authz-service: {error}")
+    if not logs.finish() or background.is_busy():
         os._exit(0)
 
 

@@ -23,7 +23,8 @@ from authz_service.server.readiness import Readiness
 from authz_service.server.reload import Reloader, warn_of_effects
 from authz_service.server.rpc import RpcServer
 from authz_service.server.watch import PolicyWatch
-from authz_service.telemetry import logs
+from authz_service.telemetry.logs.checks import CheckLog
+from authz_service.telemetry.logs.foreign import log_loop_error
 from authz_service.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class _Service:
         self._stopping = False
         self._refresher = Refresher(policy.used_issuers, fetcher, on_change=self._changed.set)
         self._metrics = Metrics()
+        self._log_check = CheckLog(settings.log)
         self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
         self._rpc = RpcServer(self._servicer)
         self._admin = AdminServer(self._readiness, self._metrics)
@@ -88,6 +90,7 @@ class _Service:
     async def run(self) -> None:
         """Listen, serve, and stop in order when a signal asks for it. Raises ListenError."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(log_loop_error)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_stop)
         with _hangup(self._reloader.insist):
@@ -104,6 +107,7 @@ class _Service:
         try:
             self._refresher.start()
             _log.info("listening", listen=str(listen), admin=str(admin) if admin else None)
+            self._log_check.announce()
             warn_of_effects(self._policy)
             self._background = [
                 asyncio.create_task(self._reloader.run(), name="reload"),
@@ -153,7 +157,7 @@ class _Service:
 
     def _observe(self, check: DecidedCheck) -> None:
         self._metrics.count(check.decision)
-        logs.log_check(check.request, check.decision, check.seconds)
+        self._log_check(check.request, check.decision, check.seconds)
 
     def _observe_reload(self, result: Result) -> None:
         self._metrics.count_reload(result)
