@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,6 @@ MOST: Final = {"subject": 256, "client_id": 256, "scope": 1024, "audience": 512,
 """Characters of each field, as JSON has them in ASCII: a `"` counts as 2, an `é` as 6."""
 
 _QUOTES: Final = len('""')
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # alone; not every reader of JSON takes one
 
 
 def cut_long(fields: MutableMapping[str, object]) -> None:
@@ -22,16 +20,15 @@ def cut_long(fields: MutableMapping[str, object]) -> None:
     for name, most in MOST.items():
         text = fields.get(name)
         if isinstance(text, str):
-            whole = _SURROGATE.sub("\ufffd", text)
-            fields[name] = start = _start(whole, most)
-            if start != whole:
+            fields[name] = start = _start(text, most)
+            if start is not text:
                 truncated.append(name)
     if truncated:
         fields["truncated"] = truncated
 
 
 def _start(text: str, most: int) -> str:
-    """As much of *text* as is short enough, which is mostly all."""
+    """Give *text* itself if it is short enough, else as much of it as is."""
     if len(text) <= most and len(encode_basestring_ascii(text)) - _QUOTES <= most:
         return text
     length = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -58,11 +59,22 @@ def _unwritable(value: object) -> str:
     return type(value).__name__
 
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ENCODER: Final = json.JSONEncoder(default=_unwritable)
 
 
 def _as_json(_logger: object, _level: str, event: EventDict) -> str:
-    return _ENCODER.encode(event)
+    line = _ENCODER.encode(event)
+    return _ENCODER.encode(_well_formed(event)) if "\\ud" in line else line
+
+
+def _well_formed(value: object) -> object:
+    """Replace lone surrogates: there are readers of JSON that refuse the whole line for one."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {key: _well_formed(item) for key, item in value.items()}
+    return [_well_formed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _takes_colours() -> bool:
