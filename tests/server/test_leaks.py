@@ -7,6 +7,7 @@ given something to find, and the service every occasion to say it.
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -171,21 +172,23 @@ def _tokens(keys: SigningKeys) -> list[str]:
     ]
 
 
-def _request(token: str) -> CheckRequest:
-    """A request with `CANARY` wherever a secret may be."""
-    names = ("cookie", "user-agent", "x-api-key", "referer", "x-auth-subject", "authorization")
-    headers = [(name, CANARY) for name in names[: 5 if len(token) % 2 else 6]]
+def _request(token: str, *others: str) -> CheckRequest:
+    """A request with `CANARY` wherever a secret may be, and in *others*."""
+    names = ("cookie", "user-agent", "x-api-key", "referer", "x-auth-subject", *others)
+    headers = [(name, CANARY) for name in names]
     return check_request(f"/products?access_token={CANARY}", token=token, headers=headers)
 
 
 async def _send_all(caller: Caller, tokens: list[str]) -> None:
     for token in tokens:
         await caller.check(_request(token))
+    await caller.check(_request(tokens[0], "authorization"))
     await caller.check(b"\xff" + tokens[0].encode())
 
 
 def _assert_no_part_is_in(output: str, tokens: list[str]) -> None:
-    assert output.count("decision") == len(tokens) + 1
+    assert output.count("decision") == len(tokens) + len(["two tokens", "no request"])
+    assert len(set(re.findall(r'reason"?[=:] ?"?(\w+)', output))) > len(tokens) / 2
     parts = {part for token in tokens for part in token.split(".") if len(part) > len("alg")}
     assert [part for part in parts if part in output] == []
 
@@ -215,7 +218,9 @@ def test_the_service_says_no_secret_whatever_it_is_sent(
             return (await running._log.read()).decode()
 
     GUARD.looked_at.clear()
-    _assert_no_part_is_in(asyncio.run(exchange()), tokens)
+    output = asyncio.run(exchange())
+    _assert_no_part_is_in(output, tokens)
+    assert ("user-1" in output) is ("hash" not in options)
     assert {"a pipe", "the answer to /metrics", "the answer to /readyz"} <= GUARD.looked_at
 
 

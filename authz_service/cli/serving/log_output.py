@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from authz_service.cli.exits import refuse
 from authz_service.cli.serving.setting import setting, together
+from authz_service.policy.problems import printable
 from authz_service.telemetry.logs.identity import IdentityHash, KeyFileError
 from authz_service.telemetry.logs.settings import FORMATS, LEVELS, LogSettings
 
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _KEY_FILE = "--log-identity-key-file"
+
+
+def _fraction(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    if not 0 <= value <= 1:  # nor is what is not a number
+        raise click.BadParameter("write a number from 0 to 1, such as 0.01")
+    return value
+
 
 _settings = together(
     setting(
@@ -27,7 +36,7 @@ _settings = together(
         help="The least grave events that are logged. Decisions are info.",
     ),
     setting(
-        "--log-allows", default=1.0, metavar="FRACTION", type=click.FloatRange(0, 1),
+        "--log-allows", default=1.0, metavar="FRACTION", type=float, callback=_fraction,
         help="Fraction of the allowed Checks that is logged, from 0 to 1. Refusals always are.",
     ),
     setting(
@@ -82,4 +91,4 @@ def _identity_hash(log_identity: str, key_file: Path | None) -> IdentityHash | N
     try:
         return IdentityHash.with_key_of(key_file)
     except KeyFileError as error:
-        raise click.BadParameter(f"{str(key_file)!r}: {error}", param_hint=_KEY_FILE) from None
+        refuse(printable(f"authz-service: {_KEY_FILE} {key_file}: {error}"))
