@@ -1,4 +1,8 @@
-"""What holds for every test: sockets are off, except where they are the point, and stay local."""
+"""What holds for every test.
+
+Sockets are off, except where they are the point, and stay local. Nothing that the service says, in
+its logs, its metrics or to its probes, may hold a token; see tests/support/leaks.py.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,10 @@ from pathlib import Path
 
 import pytest
 import pytest_socket
+
+from tests.support.leak_reports import pytest_configure, pytest_runtest_makereport
+
+__all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]
 
 _WITH_SOCKETS = {"cli", "demo", "e2e", "edge", "keys", "server"}
 _HERE = Path(__file__).parent

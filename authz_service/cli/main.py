@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import quiet_endings
+from authz_service.cli.standard_streams import hold_standard_streams
 from authz_service.cli.token_like import looks_like_a_token
 
 _COMMANDS: Final = {
@@ -59,6 +60,7 @@ class _LazyGroup(click.Group):
             return None
         if cmd_name in _DEAF_TO_HANGUP:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            hold_standard_streams()
         name = _MODULES.get(cmd_name, cmd_name)
         module = importlib.import_module(f"authz_service.cli.{name}")
         command: click.Command = module.command

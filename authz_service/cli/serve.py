@@ -19,9 +19,12 @@ from authz_service.server.listen import ListenError
 from authz_service.server.service import serve
 from authz_service.server.settings import ServeSettings
 from authz_service.telemetry import logs
+from authz_service.telemetry.logs.foreign import as_events
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from authz_service.telemetry.logs.settings import LogSettings
 
 
 @click.command("serve", epilog=examples(
@@ -36,21 +39,20 @@ if TYPE_CHECKING:
 @listening.options
 @log_output.options
 @key_storage.options
-def command(log_format: str, log_level: str, **settings: Any) -> None:  # noqa: ANN401 - fields
+def command(log: LogSettings, **others: Any) -> None:  # noqa: ANN401 - fields of ServeSettings
     """Run the service until SIGTERM or SIGINT.
 
     When the policy changes on disk, or at SIGHUP, it is loaded anew.
     """
-    logs.configure(log_format=log_format, level=log_level)
-    try:
-        _run(serve(ServeSettings(**settings)))
-    except PolicyError as error:
-        refuse(*(str(problem) for problem in error.problems))
-    except ListenError as error:
-        refuse(f"authz-service: {error}")
-    finally:
-        logs.finish()
-    if background.is_busy():
+    logs.configure(log_format=log.log_format, level=log.level)
+    with as_events():
+        try:
+            _run(serve(ServeSettings(log=log, **others)))
+        except PolicyError as error:
+            refuse(*(str(problem) for problem in error.problems))
+        except ListenError as error:
+            refuse(f"authz-service: {error}")
+    if not logs.finish() or background.is_busy():
         os._exit(0)
 
 

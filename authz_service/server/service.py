@@ -29,6 +29,8 @@ from authz_service.server.tls.credentials import server_credentials
 from authz_service.server.tls.rotation import RotatingIdentity
 from authz_service.server.watch import FileWatch
 from authz_service.telemetry import logs, traces
+from authz_service.telemetry.logs.checks import CheckLog
+from authz_service.telemetry.logs.foreign import log_loop_error
 from authz_service.telemetry.metrics import Metrics, Sources
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ class _Service:
         self._tls = RotatingIdentity(transport.tls) if transport.tls else None
         self._metrics = Metrics(self._sources())
         self._traces = traces.start(os.environ)
+        self._log_check = CheckLog(settings.log)
         self._servicer = AuthorizationServicer(
             policy,
             self._refresher,
@@ -110,6 +113,7 @@ class _Service:
     async def run(self) -> None:
         """Listen, serve, and stop in order when a signal asks for it. Raises ListenError."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(log_loop_error)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_to_stop)
         with _hangup(self._look_at_files):
@@ -131,6 +135,7 @@ class _Service:
                 admin=str(admin) if admin else None,
                 tls=self._tls is not None,
             )
+            self._log_check.announce()
             warn_of_effects(self._policy)
             self._background = [
                 asyncio.create_task(self._reloader.run(), name="reload"),
@@ -223,12 +228,13 @@ class _Service:
             ready=lambda: self._readiness().ready,
             policy_hash=lambda: self._reloader.policy_hash,
             key_sets=self._refresher.statuses,
+            log_events_lost=logs.lost,
             certificate_not_after=(lambda: tls.not_after) if tls else None,
         )
 
     def _observe(self, check: DecidedCheck) -> None:
         self._metrics.count(check.decision, check.seconds)
-        logs.log_check(check.request, check.decision, check.seconds)
+        self._log_check(check.request, check.decision, check.seconds)
         if self._traces is not None:
             metadata = check.metadata() or ()
             self._traces.record(check.request, check.decision, check.seconds, metadata)

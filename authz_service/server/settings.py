@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from authz_service.server.unix_socket import SocketAccess
+from authz_service.telemetry.logs.settings import LogSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,4 +40,5 @@ class ServeSettings:
     listen: Address
     admin: TcpAddress | None
     transport: TransportSettings = field(default_factory=TransportSettings)
+    log: LogSettings = field(default_factory=LogSettings)
     key_cache: Path | None = None

@@ -16,6 +16,7 @@ import grpc.aio
 from aiohttp import ClientSession, web
 
 from tests.edge.rig import PATIENCE, Caller
+from tests.support.leaks import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -150,6 +151,8 @@ async def service(
             if process.returncode is None:
                 process.kill()
             await process.wait()
+            await asyncio.wait_for(log.read(), PATIENCE)  # the guard is to see all of it
+            GUARD.look_into(errors)
 
 
 def bound_socket() -> socket.socket:

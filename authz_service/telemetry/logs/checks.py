@@ -1,0 +1,96 @@
+"""The decision log: one event for each Check. It names no secret, and what it names is bounded."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from authz_service.core.decision import refusal
+from authz_service.core.errors import AccessDenied
+from authz_service.core.request import Host
+from authz_service.core.summary import summarize
+from authz_service.telemetry.logs.bounds import cut_long
+from authz_service.telemetry.logs.needs import needs
+from authz_service.telemetry.logs.paths import shown_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authz_service.core.decision import Decision
+    from authz_service.core.request import HttpRequest
+    from authz_service.telemetry.logs.settings import LogSettings
+
+# What a client may choose is logged where it has the shape of what it should be.
+_METHOD: Final = re.compile(r"[A-Za-z-]{1,32}", re.ASCII)
+_REQUEST_ID: Final = re.compile(r"(?!eyJ)[A-Za-z0-9._:-]{1,128}", re.ASCII)
+
+_log = structlog.get_logger(__name__)
+
+
+class CheckLog:
+    """Logs decisions: refusals always, also those that are not enforced, and a share of the rest.
+
+    Never a token, a query, or a header's value but the host and the request id.
+    """
+
+    def __init__(
+        self, settings: LogSettings, *, chance: Callable[[], float] = random.random
+    ) -> None:
+        """*chance* gives numbers from 0 up to 1; below `settings.allows`, an allow is logged.
+
+        It is not the request that decides: a client would choose ids that are never logged.
+        """
+        self._settings = settings
+        self._chance = chance
+        self._is_on = settings.level in {"debug", "info"}
+
+    def announce(self) -> None:
+        """Log what the readers of this log have to know about it."""
+        if (hashed := self._settings.identity_hash) is not None and hashed.random:
+            _log.info(
+                "log_identity_key",
+                key="random",
+                effect="the hashes of this process can be compared with each other only",
+            )
+
+    def __call__(self, request: HttpRequest, decision: Decision, seconds: float) -> None:
+        """Log that *request* was decided so within *seconds*, if it is to be logged."""
+        deny = refusal(decision)
+        if not self._is_on or (deny is None and not self._is_drawn()):
+            return
+        fields: dict[str, object] = {**summarize(decision), **_request_fields(request)}
+        if deny is not None:
+            fields |= needs(deny)
+        elif self._settings.allows < 1:
+            fields["sampled"] = self._settings.allows
+        if self._settings.raw_path:
+            fields["path"] = shown_path(request.target)
+        self._hide_identity(fields)
+        cut_long(fields)
+        _log.info("check", **fields, duration_us=round(seconds * 1e6))
+
+    def _is_drawn(self) -> bool:
+        return self._settings.allows >= 1 or self._chance() < self._settings.allows
+
+    def _hide_identity(self, fields: dict[str, object]) -> None:
+        if (hashed := self._settings.identity_hash) is None:
+            return
+        for name in ("subject", "client_id"):
+            if name in fields:
+                fields[name] = hashed.of(str(fields[name]))
+
+
+def _request_fields(request: HttpRequest) -> dict[str, str]:
+    fields = {}
+    if _METHOD.fullmatch(request.method):
+        fields["method"] = request.method
+    with contextlib.suppress(AccessDenied):
+        fields["host"] = Host.parse(request.authority).name
+    request_ids = request.header_values("x-request-id")
+    if len(request_ids) == 1 and _REQUEST_ID.fullmatch(request_ids[0]):
+        fields["request_id"] = request_ids[0]
+    return fields
