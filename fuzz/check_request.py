@@ -57,6 +57,9 @@ class _Context:
     def time_remaining(self) -> float | None:
         return None
 
+    def invocation_metadata(self) -> None:
+        """It is read for traces alone."""
+
 
 class _Keys:
     """Key sets that a fetch does not change."""

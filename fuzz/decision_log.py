@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from unittest.mock import patch
 
 import structlog
 
-from authz_service.telemetry import logs
+from authz_service.telemetry.logs import checks
+from authz_service.telemetry.logs.lines import LineLogger, renderers
+from authz_service.telemetry.logs.settings import LogSettings
 
 if TYPE_CHECKING:
     from authz_service.ext_authz.servicer import DecidedCheck
 
+_LOG_CHECK: Final = checks.CheckLog(LogSettings(raw_path=True))
+
 
 def check(decided: DecidedCheck, token: str) -> None:
     """Raise unless *decided* is logged in one plain line that holds nothing of *token*."""
-    line = _written(decided)
-    assert line.endswith("\n")
-    assert line[:-1].isascii()
-    assert line[:-1].isprintable(), "more than one line, or what a terminal obeys"
+    (line,) = _written(decided)
+    assert line.isascii()
+    assert line.isprintable(), "more than one line, or what a terminal obeys"
     json.loads(line)
     secrets = [part for part in token.split(".")[1:] if len(part) > 40]
     assert not any(part in line for part in secrets), "a token"
 
 
-def _written(decided: DecidedCheck) -> str:
-    output = io.StringIO()
-    logger = structlog.wrap_logger(
-        structlog.WriteLogger(output), processors=[structlog.processors.JSONRenderer()]
-    )
-    with patch.object(logs, "_log", logger):
-        logs.log_check(decided.request, decided.decision, decided.seconds)
-    return output.getvalue()
+class _Lines(list[str]):
+    put = list.append
+
+
+def _written(decided: DecidedCheck) -> list[str]:
+    lines = _Lines()
+    logger = structlog.wrap_logger(LineLogger(lines), processors=renderers("json"))
+    with patch.object(checks, "_log", logger):
+        _LOG_CHECK(decided.request, decided.decision, decided.seconds)
+    return lines
