@@ -12,6 +12,7 @@ from authz_service.cli.examples import examples
 from authz_service.cli.exits import refuse
 from authz_service.cli.path_arguments import paths
 from authz_service.cli.serving import listening, log_output
+from authz_service.cli.serving import token_cache as cache
 from authz_service.cli.serving.setting import setting
 from authz_service.policy import PolicyError
 from authz_service.server import background
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
+    from authz_service.core.verified import TokenCacheLimits
     from authz_service.server.listen import TcpAddress, UnixAddress
 
 
@@ -38,12 +40,15 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @listening.options
 @log_output.options
-def command(
+@cache.options
+def command(  # noqa: PLR0913 - one for each part of the service
+    *,
     policy: tuple[Path, ...],
     listen: TcpAddress | UnixAddress,
     admin: TcpAddress | None,
     log_format: str,
     log_level: str,
+    token_cache: TokenCacheLimits,
 ) -> None:
     """Run the service until SIGTERM or SIGINT.
 
@@ -51,7 +56,7 @@ def command(
     """
     logs.configure(log_format=log_format, level=log_level)
     try:
-        _run(serve(ServeSettings(policy, listen, admin)))
+        _run(serve(ServeSettings(policy, listen, admin, token_cache)))
     except PolicyError as error:
         refuse(*(str(problem) for problem in error.problems))
     except ListenError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
 
+from authz_service.core.verified import VerifiedTokens
 from authz_service.ext_authz.servicer import AuthorizationServicer, DecidedCheck
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
@@ -74,9 +75,13 @@ class _Service:
         self._policy = policy
         self._changed = asyncio.Event()
         self._stopping = False
-        self._refresher = Refresher(policy.used_issuers, fetcher, on_change=self._changed.set)
+        self._verified = VerifiedTokens(settings.token_cache)
+        self._refresher = Refresher((), fetcher, on_change=self._keys_changed)
+        self._refresher.update(policy.used_issuers)
         self._metrics = Metrics()
-        self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
+        self._servicer = AuthorizationServicer(
+            policy, self._refresher, self._observe, verified=self._verified
+        )
         self._rpc = RpcServer(self._servicer)
         self._admin = AdminServer(self._readiness, self._metrics)
         load = partial(_load, settings.policy)
@@ -119,6 +124,11 @@ class _Service:
         self._refresher.update(policy.used_issuers)
         self._servicer.use(policy)
         self._policy = policy
+
+    def _keys_changed(self) -> None:
+        """Let go at once of the tokens whose keys have gone."""
+        self._verified.retain(self._refresher.key_sets)
+        self._changed.set()
 
     async def _announce_readiness(self) -> None:
         """Keep the health service in step with readiness until the service is to stop."""

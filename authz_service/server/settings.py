@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from authz_service.core.verified import TokenCacheLimits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,3 +20,4 @@ class ServeSettings:
     policy: tuple[Path, ...]
     listen: TcpAddress | UnixAddress
     admin: TcpAddress | None
+    token_cache: TokenCacheLimits = field(default_factory=TokenCacheLimits)
