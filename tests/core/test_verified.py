@@ -395,6 +395,15 @@ def test_the_tokens_of_an_issuer_with_other_keys_go_and_the_others_stay() -> Non
     assert service.cache.statistics() == CacheStatistics(1, 4, 0, 0, 0)
 
 
+def test_an_equal_key_set_of_another_fetch_takes_the_tokens_of_the_last_one_along() -> None:
+    service = Service()
+    service.decide(valid())
+    equal = key_set(KEY)
+    assert equal == service.keys["logto"]
+    service.cache.retain({"logto": equal})
+    assert service.counts == (0, 1, 0)
+
+
 def test_an_entry_of_another_key_than_the_one_that_is_selected_spares_nothing() -> None:
     service = Service(keys={"logto": key_set(KEY, ANOTHER)})
     service.decide(valid())

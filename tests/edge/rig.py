@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from authz_service.core.jwks import KeySet
     from authz_service.core.policy import Policy
+    from authz_service.core.verified import VerifiedTokens
     from authz_service.server.listen import UnixAddress
 
 CHECK: Final = "/envoy.service.auth.v3.Authorization/Check"
@@ -68,6 +69,7 @@ def servicer(
     observe: Callable[[DecidedCheck], None] | None = None,
     clock: Callable[[], float] = lambda: NOW,
     max_key_wait: float = PATIENCE,
+    verified: VerifiedTokens | None = None,
 ) -> AuthorizationServicer:
     """Make the real one, for the shop unless something else is given."""
     return AuthorizationServicer(
@@ -76,6 +78,7 @@ def servicer(
         observe or Observer(),
         clock=clock,
         max_key_wait=max_key_wait,
+        verified=verified,
     )
 
 
