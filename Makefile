@@ -40,6 +40,7 @@ proto: $(VENV)/.installed ## generate authz_service/_proto from proto/
 bench: $(VENV)/.installed ## measurements that take minutes (ARGS=--quick for fewer)
 	@$(BIN)/python bench/memory.py $(ARGS)
 	@PYTHONPATH=. $(BIN)/python bench/policy.py $(ARGS)
+	@PYTHONPATH=. $(BIN)/python bench/token_cache.py $(ARGS)
 
 lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv

@@ -6,7 +6,8 @@ used is decided anew each time, by the policy, the keys and the time of the mome
 is the same with and without; docs/adr/0008-verification-is-remembered.md says why.
 
 The tokens themselves are not kept: nobody who reads the memory finds one here to send.
-Not for several threads: it belongs to the event loop whose decisions use it.
+Not for several threads: it belongs to the event loop whose decisions use it, and has no lock. Among
+threads it could miscount, or fail, which is a refusal; entries never change, so it could not mistake.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ class VerifiedToken:
 class TokenCacheLimits:
     """How many tokens are remembered at the most, and how many bytes they may take. 0 is none."""
 
-    entries: int = 4096
-    bytes: int = 8 * 1024 * 1024
+    entries: int = 2048
+    bytes: int = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

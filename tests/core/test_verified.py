@@ -486,6 +486,20 @@ def test_nothing_but_the_token_to_its_last_character_is_known() -> None:
     assert service.counts == (0, 1, 1)
 
 
+def test_the_two_spellings_of_an_ecdsa_signature_are_two_tokens() -> None:
+    """Whoever has one can make the other, and no third."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    key = signing_key("ES256")
+    service = Service(keys={"logto": key_set(key)})
+    token = mint(key=key)
+    signed, _dot, signature = token.rpartition(".")
+    r, s = base64url.decode(signature)[:32], base64url.decode(signature)[32:]
+    twin = (order - int.from_bytes(s)).to_bytes(32)
+    other = f"{signed}.{base64url.encode(r + twin)}"
+    assert [service.outcome(each) for each in (token, other, token, other)] == ["allow"] * 4
+    assert service.counts == (2, 2, 2)
+
+
 def test_routes_that_look_at_no_token_do_not_ask_the_cache() -> None:
     service = Service()
     service.decide(valid())
