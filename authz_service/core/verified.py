@@ -6,8 +6,9 @@ used is decided anew each time, by the policy, the keys and the time of the mome
 is the same with and without; docs/adr/0008-verification-is-remembered.md says why.
 
 The tokens themselves are not kept: nobody who reads the memory finds one here to send.
-Not for several threads: it belongs to the event loop whose decisions use it, and has no lock. Among
-threads it could miscount, or fail, which is a refusal; entries never change, so it could not mistake.
+Not for several threads: it belongs to the event loop whose decisions use it, and has no lock.
+Among threads it could miscount, or fail, which is a refusal. Entries never change, so that it could
+not take one token for another.
 """
 
 from __future__ import annotations
