@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from authz_service.core.jwks import KeySet
     from authz_service.core.policy import Policy
+    from authz_service.core.verified import VerifiedTokens
 
     _Context = grpc.aio.ServicerContext[object, object]
 
@@ -70,7 +71,7 @@ class AuthorizationServicer:
     Envoy's `failure_mode_allow` decide, and a denied response never does.
     """
 
-    def __init__(  # noqa: PLR0913 - what a test sets, too
+    def __init__(  # noqa: PLR0913 - what is in it, and what a test replaces
         self,
         policy: Policy,
         keys: Keys,
@@ -79,11 +80,13 @@ class AuthorizationServicer:
         trusts: Callable[[_Context], bool] | None = None,
         clock: Callable[[], float] = time.time,
         max_key_wait: float = MAX_KEY_WAIT,
+        verified: VerifiedTokens | None = None,
     ) -> None:
         """Serve *policy* with *keys*; *observe* is told of every decision.
 
         *trusts* says whether a caller may ask; without it, all may. *clock* gives seconds since the
-        epoch, *max_key_wait* bounds the wait for a fresher key set.
+        epoch, *max_key_wait* bounds the wait for a fresher key set. The tokens in *verified* are
+        not verified again.
         """
         self._policy = policy
         self._keys = keys
@@ -91,6 +94,7 @@ class AuthorizationServicer:
         self._trusts = trusts
         self._clock = clock
         self._max_key_wait = max_key_wait
+        self._verified = verified
 
     def use(self, policy: Policy) -> None:
         """Decide by *policy* from now on; a decision is made by one policy from start to end.
@@ -98,6 +102,8 @@ class AuthorizationServicer:
         The keys that belong to it must change in the same step of the event loop.
         """
         self._policy = policy
+        if self._verified is not None:
+            self._verified.clear()
 
     async def check(self, message: CheckRequest | None, context: _Context) -> CheckResponse:
         """Answer one Check; *message* is None where its bytes were no CheckRequest."""
@@ -141,7 +147,13 @@ class AuthorizationServicer:
 
     def _decide_now(self, request: HttpRequest) -> Decision:
         """Decide with what is current now, read once."""
-        return authorize(request, policy=self._policy, keys=self._keys.key_sets, now=self._clock())
+        return authorize(
+            request,
+            policy=self._policy,
+            keys=self._keys.key_sets,
+            now=self._clock(),
+            verified=self._verified,
+        )
 
     async def _wait(self, fetch: asyncio.Future[None], time_remaining: float | None) -> bool:
         """Whether *fetch* ended while there was time; it goes on for the others either way."""

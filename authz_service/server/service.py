@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
 
+from authz_service.core.verified import VerifiedTokens
 from authz_service.ext_authz.servicer import AuthorizationServicer, DecidedCheck
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
@@ -85,12 +86,11 @@ class _Service:
         self._policy = policy
         self._changed = asyncio.Event()
         self._stopping = False
+        self._verified = VerifiedTokens(settings.token_cache)
         self._refresher = Refresher(
-            policy.used_issuers,
-            fetcher,
-            storage=_storage(settings.key_cache),
-            on_change=self._changed.set,
+            (), fetcher, storage=_storage(settings.key_cache), on_change=self._keys_changed
         )
+        self._refresher.update(policy.used_issuers)
         transport = settings.transport
         self._tls = RotatingIdentity(transport.tls) if transport.tls else None
         self._metrics = Metrics(self._sources())
@@ -101,6 +101,7 @@ class _Service:
             self._refresher,
             self._observe,
             trusts=TrustedCallers(transport.callers) if transport.callers else None,
+            verified=self._verified,
         )
         self._rpc = RpcServer(self._servicer)
         self._admin = AdminServer(self._readiness, self._metrics)
@@ -173,6 +174,11 @@ class _Service:
         self._policy = policy
         self._metrics.keep(resources)
 
+    def _keys_changed(self) -> None:
+        """Let go at once of the tokens whose keys have gone."""
+        self._verified.retain(self._refresher.key_sets)
+        self._changed.set()
+
     async def _announce_readiness(self) -> None:
         """Keep the health service in step with readiness until the service is to stop."""
         announced: Readiness | None = None
@@ -228,6 +234,7 @@ class _Service:
             ready=lambda: self._readiness().ready,
             policy_hash=lambda: self._reloader.policy_hash,
             key_sets=self._refresher.statuses,
+            token_cache=self._verified.statistics,
             log_events_lost=logs.lost,
             certificate_not_after=(lambda: tls.not_after) if tls else None,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from authz_service.core.verified import TokenCacheLimits
 from authz_service.server.unix_socket import SocketAccess
 from authz_service.telemetry.logs.settings import LogSettings
 
@@ -41,4 +42,5 @@ class ServeSettings:
     admin: TcpAddress | None
     transport: TransportSettings = field(default_factory=TransportSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    token_cache: TokenCacheLimits = field(default_factory=TokenCacheLimits)
     key_cache: Path | None = None

@@ -85,18 +85,24 @@ def test_help_lists_every_command(option: str) -> None:
     assert result.stderr == ""
 
 
+_SETTINGS: Final = (
+    "policy", "listen", "admin", "log-format", "log-level",
+    "token-cache-entries", "token-cache-bytes",
+)  # fmt: skip
+
+
 def test_help_of_serve_names_every_option_its_default_and_its_variable() -> None:
     result = _run("serve", "--help")
     assert result.exit_code == 0
-    for name in ("policy", "listen", "admin", "log-format", "log-level"):
+    for name in _SETTINGS:
         assert f"--{name} " in result.stdout
-    for text in ("127.0.0.1:9191", "127.0.0.1:9192", "json", "info"):
+    for text in ("127.0.0.1:9191", "127.0.0.1:9192", "json", "info", "2048", "4194304"):
         assert text in result.stdout
 
 
-@pytest.mark.parametrize("name", ["POLICY", "LISTEN", "ADMIN", "LOG_FORMAT", "LOG_LEVEL"])
+@pytest.mark.parametrize("name", _SETTINGS)
 def test_help_of_serve_names_the_variable_of_every_option(name: str) -> None:
-    assert f"AUTHZ_{name}" in _run("serve", "--help").stdout
+    assert f"AUTHZ_{name.replace('-', '_').upper()}" in _run("serve", "--help").stdout
 
 
 def test_version_is_that_of_the_distribution(tmp_path: Path) -> None:
@@ -161,6 +167,9 @@ def test_serve_without_a_policy_is_bad_usage() -> None:
         ("--admin", "OFF", "HOST:PORT"),
         ("--log-format", "xml", "'json', 'console'"),
         ("--log-level", "loud", "'debug', 'info', 'warning', 'error'"),
+        ("--token-cache-entries", "-1", "x>=0"),
+        ("--token-cache-entries", "many", "integer"),
+        ("--token-cache-bytes", "8MiB", "integer"),
         ("--port", "1", "--port"),
     ],
 )
@@ -175,7 +184,10 @@ def test_a_bad_option_is_bad_usage_and_says_what_to_write(
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["LISTEN", "ADMIN", "LOG_FORMAT", "LOG_LEVEL"])
+@pytest.mark.parametrize(
+    "name",
+    ["LISTEN", "ADMIN", "LOG_FORMAT", "LOG_LEVEL", "TOKEN_CACHE_ENTRIES", "TOKEN_CACHE_BYTES"],
+)
 def test_a_bad_value_in_the_environment_is_bad_usage(policy: Path, name: str) -> None:
     result = _run("serve", "--policy", str(policy), env={f"AUTHZ_{name}": "nonsense"})
     assert result.exit_code == BAD_USAGE

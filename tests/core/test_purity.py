@@ -51,6 +51,7 @@ ONLY_MADE_IN: Final = {
     "VerifiedPayload": "core/jws.py",
     "ValidatedClaims": "core/claims.py",
     "Allow": "core/authorize.py",
+    "VerifiedToken": "core/authorize.py",
 }
 
 

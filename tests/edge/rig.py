@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from authz_service.core.jwks import KeySet
     from authz_service.core.policy import Policy
+    from authz_service.core.verified import VerifiedTokens
     from authz_service.server.listen import UnixAddress
 
 CHECK: Final = "/envoy.service.auth.v3.Authorization/Check"
@@ -69,6 +70,7 @@ def servicer(
     clock: Callable[[], float] = lambda: NOW,
     max_key_wait: float = PATIENCE,
     trusts: Callable[[grpc.aio.ServicerContext[object, object]], bool] | None = None,
+    verified: VerifiedTokens | None = None,
 ) -> AuthorizationServicer:
     """Make the real one, for the shop unless something else is given."""
     return AuthorizationServicer(
@@ -78,6 +80,7 @@ def servicer(
         trusts=trusts,
         clock=clock,
         max_key_wait=max_key_wait,
+        verified=verified,
     )
 
 

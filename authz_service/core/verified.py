@@ -1,0 +1,178 @@
+"""Tokens that verified, remembered, so that the same token need not be verified again.
+
+What is remembered is verification, never authorization: that this token, to the last character of
+its signature, was made with this key of this issuer, and what its claims are. Whether it may be
+used is decided anew each time, by the policy, the keys and the time of the moment. So a decision
+is the same with and without; docs/adr/0008-verification-is-remembered.md says why.
+
+The tokens themselves are not kept: nobody who reads the memory finds one here to send.
+Not for several threads: it belongs to the event loop whose decisions use it, and has no lock.
+Among threads it could miscount, or fail, which is a refusal. Entries never change, so that it could
+not take one token for another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from authz_service.core import base64url
+from authz_service.core.footprint import footprint
+from authz_service.core.jws import CompactJws
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from authz_service.core.bearer import BearerToken
+    from authz_service.core.claims import AccessTokenClaims
+    from authz_service.core.jwks import KeySet, VerificationKey
+    from authz_service.core.jws import ProtectedHeader, VerifiedPayload
+    from authz_service.core.policy import Issuer
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """What a token turned out to be, and by which *issuer*, *key_set* and *key* it did.
+
+    These three are compared as objects, not as values: a reload makes every issuer anew, and a
+    fetch that finds other keys makes another key set, which is another generation of the keys.
+    """
+
+    issuer: Issuer
+    key_set: KeySet
+    key: VerificationKey
+    header: ProtectedHeader
+    payload: VerifiedPayload = field(repr=False)
+    claims: AccessTokenClaims = field(repr=False)
+
+    def jws_of(self, token: BearerToken) -> CompactJws:
+        """What `CompactJws.parse` gives for *token*, which is the one that this was made of."""
+        signing_input, _dot, signature = token.value.rpartition(".")
+        return CompactJws(
+            self.header,
+            self.payload.members,
+            signing_input.encode("ascii"),
+            base64url.decode(signature),
+        )
+
+    def is_expired(self, now: float) -> bool:
+        """Whether the token is of no use any more; `now` is in seconds since the epoch."""
+        return self.claims.expires_at + self.issuer.leeway <= now
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCacheLimits:
+    """How many tokens are remembered at the most, and how many bytes they may take. 0 is none."""
+
+    entries: int = 2048
+    bytes: int = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """What a cache has done since the start, and what it holds now.
+
+    *hits* and *misses* count the tokens that were known, and those that verified and were not; a
+    token that does not verify is neither. *evictions* made room: entries that expired or whose
+    keys have gone are not among them. *bytes* is an upper estimate; see `core.footprint`.
+    """
+
+    hits: int
+    misses: int
+    evictions: int
+    entries: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    verified: VerifiedToken
+    bytes: int
+
+
+class VerifiedTokens:
+    """The tokens that verified, by the SHA-256 of each; the least recently used goes first."""
+
+    def __init__(self, limits: TokenCacheLimits) -> None:
+        """Know no token, and never more than *limits* allow."""
+        self._limits = limits
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._bytes = 0
+        self._longest = 0
+        self._hits = 0
+        self._misses = 0
+        self._evictions = 0
+
+    def find(
+        self, token: BearerToken, *, keys: Mapping[str, KeySet], now: float
+    ) -> VerifiedToken | None:
+        """What is known of *token*, as long as it has not expired and its key set is in *keys*.
+
+        An entry that is of no use any more is let go, and stays so wherever the clock goes next.
+        """
+        if len(token.value) > self._longest:  # what cannot be here is not worth its hash
+            return None
+        digest = _digest(token)
+        entry = self._entries.get(digest)
+        if entry is None:
+            return None
+        known = entry.verified
+        if keys.get(known.issuer.name) is not known.key_set or known.is_expired(now):
+            self._drop(digest)
+            return None
+        self._entries.move_to_end(digest)
+        self._hits += 1
+        return known
+
+    def keep(self, token: BearerToken, verified: VerifiedToken, *, now: float) -> None:
+        """Remember that *token* is *verified*, unless it is of no use already or does not fit."""
+        self._misses += 1
+        if self._limits.entries <= 0 or verified.is_expired(now):
+            return
+        size = footprint(verified.header, verified.claims)
+        if size > self._limits.bytes:  # it would drive out all the others, and then itself
+            return
+        digest = _digest(token)
+        self._drop(digest)
+        self._entries[digest] = _Entry(verified, size)
+        self._bytes += size
+        self._longest = max(self._longest, len(token.value))
+        self._make_room()
+
+    def retain(self, keys: Mapping[str, KeySet]) -> None:
+        """Let go of every token whose key set is not in *keys* any more."""
+        gone = [
+            digest
+            for digest, entry in self._entries.items()
+            if keys.get(entry.verified.issuer.name) is not entry.verified.key_set
+        ]
+        for digest in gone:
+            self._drop(digest)
+
+    def clear(self) -> None:
+        """Let go of every token: the issuers are others from now on."""
+        self._entries.clear()
+        self._bytes = self._longest = 0
+
+    def statistics(self) -> CacheStatistics:
+        """What has been counted up to now."""
+        return CacheStatistics(
+            self._hits, self._misses, self._evictions, len(self._entries), self._bytes
+        )
+
+    def _make_room(self) -> None:
+        while len(self._entries) > self._limits.entries or self._bytes > self._limits.bytes:
+            self._drop(next(iter(self._entries)))
+            self._evictions += 1
+
+    def _drop(self, digest: bytes) -> None:
+        entry = self._entries.pop(digest, None)
+        if entry is not None:
+            self._bytes -= entry.bytes
+
+
+def _digest(token: BearerToken) -> bytes:
+    """SHA-256 of the whole token: the payload alone says nothing of who signed it."""
+    return hashlib.sha256(token.value.encode("utf-8")).digest()

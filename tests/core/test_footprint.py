@@ -1,0 +1,115 @@
+"""What a token is said to take in memory is what it takes, or a little more."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from authz_service.core.bearer import BearerToken
+from authz_service.core.claims import AccessTokenClaims
+from authz_service.core.footprint import footprint
+from authz_service.core.jws import CompactJws, verify
+from authz_service.core.verified import TokenCacheLimits, VerifiedToken, VerifiedTokens
+from tests.support.keys import key_set, signing_key
+from tests.support.policies import LOGTO
+from tests.support.tokens import NOW, mint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOMY: Final = TokenCacheLimits(entries=10**6, bytes=10**9)
+
+KEYCLOAK: Final[Mapping[str, object]] = {
+    "aud": ["https://shopping.api", "account"],
+    "azp": "shop-frontend",
+    "realm_access": {"roles": ["offline_access", "uma_authorization", "default-roles-shop"]},
+    "resource_access": {"account": {"roles": ["manage-account", "view-profile"]}},
+    "scope": "openid profile email read:products",
+    "email_verified": True,
+    "name": "Zoë Example",
+    "email": "zoe@example.com",
+}
+
+
+def remembered(claims: Mapping[str, object], count: int, kid: str) -> VerifiedTokens:
+    """Fill a cache with *count* tokens that have *claims* and a subject each."""
+    key = signing_key("Ed25519", kid=kid)
+    keys, cache = key_set(key), VerifiedTokens(ROOMY)
+    for number in range(count):
+        token = BearerToken(mint({**claims, "sub": f"user-{number:012}"}, key=key))
+        jws = CompactJws.parse(token)
+        payload = verify(jws, keys.keys[0])
+        parsed = AccessTokenClaims.parse(payload, LOGTO)
+        known = VerifiedToken(LOGTO, keys, keys.keys[0], jws.header, payload, parsed)
+        cache.keep(token, known, now=NOW)
+    return cache
+
+
+def measured(
+    claims: Mapping[str, object], *, count: int = 8, kid: str = "key-1"
+) -> tuple[float, float]:
+    """How many bytes Python's allocator gave for each token, and how many were counted."""
+    remembered(claims, 1, kid)  # what is made once is made
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        cache = remembered(claims, count, kid)
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    statistics = cache.statistics()
+    assert statistics.entries == count
+    return taken / count, statistics.bytes / count
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({"x": [{}] * 2000}, id="empty objects"),
+        pytest.param({"x": [[]] * 2000}, id="empty arrays"),
+        pytest.param({"x": [1.5] * 1500}, id="floats"),
+        pytest.param({"x": [99_999] * 1000}, id="integers"),
+        pytest.param({"x": "\N{GRINNING FACE}" * 900}, id="wide characters"),
+        pytest.param({"scope": " ".join(f"s{number}" for number in range(1000))}, id="scopes"),
+        pytest.param({f"claim-{number}": number + 1000 for number in range(500)}, id="many claims"),
+        pytest.param({"aud": ["https://shopping.api"] * 300}, id="audiences"),
+    ],
+)
+def test_a_token_that_is_made_to_be_large_counts_for_what_it_takes(
+    claims: Mapping[str, object],
+) -> None:
+    taken, counted = measured(claims)
+    assert taken > 5000
+    assert 0.97 * taken < counted < 1.15 * taken
+
+
+@pytest.mark.parametrize("claims", [{}, KEYCLOAK], ids=["Logto", "Keycloak"])
+def test_the_bytes_that_are_counted_are_those_that_are_taken(claims: Mapping[str, object]) -> None:
+    taken, counted = measured(claims, count=100)
+    assert 0.97 * taken < counted < 1.15 * taken
+
+
+def test_a_long_key_id_counts() -> None:
+    taken, counted = measured({}, count=100, kid="k" * 9000)
+    assert taken > 9000
+    assert 0.97 * taken < counted < 1.15 * taken
+
+
+def test_what_cpython_shares_counts_each_time() -> None:
+    taken, counted = measured({"x": [1] * 2000})
+    assert taken < counted < 6 * taken
+
+
+def test_the_depth_that_json_may_have_can_be_counted() -> None:
+    nested: object = []
+    for _level in range(14):
+        nested = [nested]
+    key = signing_key("Ed25519")
+    jws = CompactJws.parse(BearerToken(mint({"x": nested}, key=key)))
+    claims = AccessTokenClaims.parse(verify(jws, key_set(key).keys[0]), LOGTO)
+    assert footprint(jws.header, claims) > 15 * 64
