@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_socket
 
-_WITH_SOCKETS = {"cli", "demo", "e2e", "edge", "keys", "server"}
+_WITH_SOCKETS = {"cli", "demo", "e2e", "edge", "faults", "keys", "server"}
 _HERE = Path(__file__).parent
 
 
