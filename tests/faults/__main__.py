@@ -26,7 +26,9 @@ _SECONDS: Final = 10.0
 def _main() -> int:
     arguments = _arguments()
     faults = [fault for fault in FAULTS if arguments.only in str(fault)]
-    results = asyncio.run(_try_all(faults, arguments.seconds))
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = arguments.logs or Path(temporary)
+        results = asyncio.run(_try_all(faults, arguments.seconds, directory))
     if len(results) == len(FAULTS):
         text = with_table(_DOCUMENT.read_text("utf-8"), table(results, _made(arguments.seconds)))
         _DOCUMENT.write_text(text, "utf-8")
@@ -37,16 +39,16 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--seconds", type=float, default=_SECONDS, help="for each fault")
     parser.add_argument("--only", default="", help="faults with this in their name; no table")
+    parser.add_argument("--logs", type=Path, help="an empty directory where logs are to stay")
     return parser.parse_args()
 
 
-async def _try_all(faults: list[Fault], seconds: float) -> list[Result]:
+async def _try_all(faults: list[Fault], seconds: float, directory: Path) -> list[Result]:
     results = []
-    with tempfile.TemporaryDirectory() as directory:
-        async with running_world(Path(directory)) as world:
-            for fault in faults:
-                results.append(await try_out(world, fault, seconds))
-                _tell(results[-1])
+    async with running_world(directory) as world:
+        for fault in faults:
+            results.append(await try_out(world, fault, seconds))
+            _tell(results[-1])
     return results
 
 

@@ -140,13 +140,13 @@ async def _rotate(world: World, number: int) -> None:
     keys = [issuer_key(f"logto-{number - age}", kid=f"logto-{number - age}") for age in range(3)]
     either, gone, mark = (ALLOWED, UNKNOWN_KEY), (UNKNOWN_KEY,), len(world.service.events)
     signer = Signer(world.logto.origin, keys[0])
+    world.load.kinds.pop(f"key {number - 3}", None)
     world.timeline.begin(STEADY.but(**{names[0]: either, names[2]: either}))
     world.logto.serve(publishes(issuer_key("logto"), *keys[:2]))
     world.load.kinds[names[0]] = signed(names[0], ALLOWED, signer, keys_of="logto")
     bound = world.settings.cooldown + world.settings.timeout
     await asyncio.wait_for(world.service.event("key_set_changed", since=mark), bound)
     world.timeline.begin(STEADY.but(**{names[2]: gone}))
-    world.load.kinds.pop(f"key {number - 3}", None)
     for name in names:
         if kind := world.load.kinds.get(name):
             await world.load.send(kind, 0, world.through_envoy)

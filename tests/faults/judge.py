@@ -62,7 +62,8 @@ class Judge:
         right = self.timeline.right(request.kind, sent, answered)
         found = next((outcome for outcome in right if answer.is_a(outcome)), None)
         if found is None:
-            self.complain(f"{request.kind.name}: got {answer}; right is {_listed(right)}")
+            took = f"after {(answered - sent) * 1000:.0f} ms"
+            self.complain(f"{request.kind.name}: {answer} {took}; right is {_listed(right)}")
             return
         self.met.add(found)
         if found == ALLOWED and (answer.identity != request.identity or answer.path != path):

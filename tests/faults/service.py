@@ -7,7 +7,9 @@ import contextlib
 import fcntl
 import json
 import os
+import random
 import signal
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import ClientConnectionError, ClientSession, ClientTimeout
 
 from authz_service.demo.leash import on_a_leash
-from tests.server.processes import bound_socket, environment
+from tests.server.processes import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,7 @@ SERVE: Final = ("-m", "authz_service", "serve")
 TOKEN_MARK: Final = b"eyJ"
 """How every token begins, and every signed part of one: `{"` in base64url."""
 
+_PORTS: Final = (15_000, 30_000)  # below those that Linux and macOS give to clients
 _LOG_LIMIT: Final = 2**20
 _SMALL_PIPE: Final = 4096  # bytes; full after a few lines
 _POLL: Final = 0.03  # seconds between questions to a port that tells nothing by itself
@@ -198,6 +201,11 @@ class ServiceProcess:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with bound_socket() as bound:
-        return int(bound.getsockname()[1])
+    """A port of loopback that nobody listens on, and that no connection gets by itself.
+
+    A client may be given the very port that it tries to reach, and meets itself.
+    """
+    while True:
+        port = random.randrange(*_PORTS)  # noqa: S311 - any will do
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
