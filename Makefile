@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format proto lock bench fuzz clean
+.PHONY: help demo test faults soak lint format proto lock bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
@@ -23,6 +23,12 @@ ifeq ($(strip $(ARGS)),)
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+faults: $(VENV)/.installed ## every fault under load, in four minutes, and the table in docs/reliability.md
+	@PYTHONPATH=. $(BIN)/python -m tests.faults $(ARGS)
+
+soak: $(VENV)/.installed ## ten minutes of load while faults come and go (ARGS='--minutes 2')
+	@PYTHONPATH=. $(BIN)/python -m tests.faults.soak $(ARGS)
 
 lint: $(VENV)/.installed ## style, types, generated code
 	@$(BIN)/ruff check .

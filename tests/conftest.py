@@ -15,7 +15,7 @@ from tests.support.leak_reports import pytest_configure, pytest_runtest_makerepo
 
 __all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]
 
-_WITH_SOCKETS = {"cli", "demo", "e2e", "edge", "keys", "server"}
+_WITH_SOCKETS = {"cli", "demo", "e2e", "edge", "faults", "keys", "server"}
 _HERE = Path(__file__).parent
 
 

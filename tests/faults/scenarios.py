@@ -1,0 +1,26 @@
+"""Every fault of the table, in its order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from authz_service.cli.serve import command
+from tests.faults import (
+    disk_faults,
+    issuer_faults,
+    key_cache_faults,
+    policy_faults,
+    process_faults,
+    wire_faults,
+)
+
+_OPTIONS: Final = {flag for parameter in command.params for flag in parameter.opts}
+
+FAULTS: Final = (
+    *issuer_faults.FAULTS,
+    *policy_faults.FAULTS,
+    *process_faults.FAULTS,
+    *wire_faults.FAULTS,
+    *disk_faults.FAULTS,
+    *(key_cache_faults.FAULTS if "--key-cache" in _OPTIONS else ()),
+)
