@@ -12,6 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from tests.edge.rig import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -29,6 +31,7 @@ class Collector:
         self.gate.set()
         self.asked = asyncio.Event()
         self.exports: list[ExportTraceServiceRequest] = []
+        self._exported = asyncio.Event()
 
     @property
     def spans(self) -> list[Span]:
@@ -47,10 +50,19 @@ class Collector:
         attributes = self.exports[0].resource_spans[0].resource.attributes
         return {attribute.key: attribute.value.string_value for attribute in attributes}
 
+    async def received(self, count: int) -> list[Span]:
+        """Wait until there are *count* spans."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.spans) < count:
+                self._exported.clear()
+                await self._exported.wait()
+        return self.spans
+
     async def _export(self, octets: bytes, _context: object) -> ExportTraceServiceResponse:
         self.asked.set()
         await self.gate.wait()
         self.exports.append(ExportTraceServiceRequest.FromString(octets))
+        self._exported.set()
         return ExportTraceServiceResponse()
 
 

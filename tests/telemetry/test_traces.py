@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -175,6 +175,20 @@ def test_the_service_names_itself_unless_it_is_named(monkeypatch: pytest.MonkeyP
 def test_the_sampler_of_the_variables_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     assert _spans_of((("traceparent", SAMPLED),)) == ()
+
+
+def test_what_still_waits_to_be_sent_is_sent_at_the_stop() -> None:
+    async def trace() -> int:
+        memory = InMemorySpanExporter()
+        an_hour = 3_600_000
+        traced = Spans(lambda: BatchSpanProcessor(memory, schedule_delay_millis=an_hour))
+        for _ in range(3):
+            traced.record(HttpRequest("GET", "", ""), Deny(), 0.001, ())
+        assert memory.get_finished_spans() == ()
+        traced.stop()
+        return len(memory.get_finished_spans())
+
+    assert asyncio.run(trace()) == 3
 
 
 def _started(environment: dict[str, str]) -> bool:
