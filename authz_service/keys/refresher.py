@@ -25,7 +25,6 @@ Check gets no future to wait for.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -214,7 +213,8 @@ class Refresher:
 
 def _log_static(name: str, key_set: KeySet) -> None:
     """Tell which keys of a file are of no use: nobody else will, as they come with the policy."""
-    level = logging.WARNING if key_set.dropped else logging.INFO
-    _log.log(
-        level, "key_set_read", issuer=name, keys=len(key_set.keys), dropped=dict(key_set.dropped)
-    )
+    counts = {"keys": len(key_set.keys), "dropped": dict(key_set.dropped)}
+    if key_set.dropped:
+        _log.warning("key_set_read", issuer=name, **counts)
+    else:
+        _log.info("key_set_read", issuer=name, **counts)

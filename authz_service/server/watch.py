@@ -53,17 +53,17 @@ class FileWatch:
         *,
         changes: Callable[..., Changes] = watchfiles.awatch,
         look_every: float = LOOK_EVERY,
-        failure: str = "policy_watch_failed",
+        watched: str = "policy",
     ) -> None:
         """*paths* are asked for anew whenever where they are may have changed.
 
-        *failure* is the event that says that the system does not report changes.
+        *watched* says in the log whose files they are.
         """
         self._paths = paths
         self._notice = notice
         self._changes = changes
         self._look_every = look_every
-        self._failure = failure
+        self._watched = watched
         self._moved = asyncio.Event()
         self._failing = False
 
@@ -109,7 +109,8 @@ class FileWatch:
     def _fail(self, error: Exception) -> None:
         if not self._failing:
             _log.warning(
-                self._failure,
+                "watch_failed",
+                watched=self._watched,
                 error=type(error).__name__,
                 why=str(error)[:_MAX_WHY_CHARS],
                 effect=f"changes are looked for every {self._look_every:g} seconds, and at SIGHUP",

@@ -181,8 +181,9 @@ def test_where_watching_fails_it_is_said_once_and_looking_goes_on(
     exchange()
     assert events == [
         {
-            "event": "policy_watch_failed",
+            "event": "watch_failed",
             "log_level": "warning",
+            "watched": "policy",
             "error": "OSError",
             "why": "[Errno 24] inotify watch limit reached",
             "effect": "changes are looked for every 0.01 seconds, and at SIGHUP",

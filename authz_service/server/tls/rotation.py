@@ -45,8 +45,8 @@ class RotatingIdentity:
         self._identity = load_identity(files, now=clock(), read=self._read)
         self._problem = ""
         self._asked = asyncio.Event()
-        self._watch = FileWatch(lambda: files.paths, self.ask, failure="tls_watch_failed")
-        self._tell("tls_loaded")
+        self._watch = FileWatch(lambda: files.paths, self.ask, watched="tls")
+        _log.info("tls_loaded", **self._in_use())
         self._warn_of_the_key(is_open=is_open_to_others(files.key))
 
     @property
@@ -89,7 +89,7 @@ class RotatingIdentity:
         elif self._problem or outcome != self._identity:
             self._problem = ""
             self._identity = outcome
-            self._tell("tls_reloaded")
+            _log.info("tls_reloaded", **self._in_use())
             self._warn_of_the_key(is_open=await in_background(is_open_to_others, self._files.key))
 
     def _is_fine(self) -> bool:
@@ -120,13 +120,12 @@ class RotatingIdentity:
             )
         self._problem = problem
 
-    def _tell(self, event: str) -> None:
-        _log.info(
-            event,
-            certificate=printable(str(self._files.certificate)),
-            not_after=self._identity.not_after.isoformat(),
-            client_certificates=self._identity.client_ca is not None,
-        )
+    def _in_use(self) -> dict[str, str | bool]:
+        return {
+            "certificate": printable(str(self._files.certificate)),
+            "not_after": self._identity.not_after.isoformat(),
+            "client_certificates": self._identity.client_ca is not None,
+        }
 
     def _warn_of_the_key(self, *, is_open: bool) -> None:
         if is_open:
