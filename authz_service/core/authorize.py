@@ -20,6 +20,7 @@ from authz_service.core.decision import (
 from authz_service.core.errors import AccessDenied
 from authz_service.core.forward import upstream_headers
 from authz_service.core.jws import CompactJws, verify
+from authz_service.core.limits import DEFAULT_LIMITS
 from authz_service.core.policy import TokenRequirement
 from authz_service.core.request import Host, RequestPath
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from authz_service.core.bearer import BearerToken
     from authz_service.core.jwks import KeySet, VerificationKey
     from authz_service.core.jws import ProtectedHeader, VerifiedPayload
+    from authz_service.core.limits import RequestLimits
     from authz_service.core.policy import Issuer, Policy, Requirement, Route, RouteMatch
     from authz_service.core.request import HttpRequest
 
@@ -57,13 +59,14 @@ class Trail:
         return self.requirement if isinstance(self.requirement, TokenRequirement) else None
 
 
-def authorize(
+def authorize(  # noqa: PLR0913 - what a decision is made of
     request: HttpRequest,
     *,
     policy: Policy,
     keys: Mapping[str, KeySet],
     now: float,
     trail: Trail | None = None,
+    limits: RequestLimits = DEFAULT_LIMITS,
 ) -> Decision:
     """Decide whether *request* may reach the upstream, at the time *now* (seconds since the epoch).
 
@@ -72,7 +75,7 @@ def authorize(
     """
     trail = Trail() if trail is None else trail
     try:
-        return _decide(request, policy, keys, now, trail)
+        return _decide(request, policy, keys, now, trail, limits)
     except AccessDenied as denied:
         deny = Deny(
             reason=denied.reason,
@@ -87,9 +90,16 @@ def authorize(
     return Allow(trail.match, Audited(deny), upstream_headers(policy.forward, None, request))
 
 
-def _decide(
-    request: HttpRequest, policy: Policy, keys: Mapping[str, KeySet], now: float, trail: Trail
+def _decide(  # noqa: PLR0913, PLR0917 - what a decision is made of
+    request: HttpRequest,
+    policy: Policy,
+    keys: Mapping[str, KeySet],
+    now: float,
+    trail: Trail,
+    limits: RequestLimits,
 ) -> Allow:
+    if len(request.headers) > limits.headers:  # 1
+        raise AccessDenied(DenyReason.TOO_MANY_HEADERS)
     path = trail.path = RequestPath.parse(request.target)  # 1
     host = trail.host = Host.parse(request.authority)  # 2
     match = trail.match = policy.match(host, path)  # 3
@@ -99,7 +109,7 @@ def _decide(
     token = trail.token = _token(request, requirement)  # 6
     if token is None:
         return Allow(match, NoToken(), upstream_headers(policy.forward, None, request))
-    jws = trail.jws = CompactJws.parse(token)  # 7
+    jws = trail.jws = CompactJws.parse(token, limits.token_bytes)  # 7
     issuer = trail.issuer = _issuer_of(jws, requirement)  # 8
     _check_header(jws.header, issuer)  # 9
     key = trail.key = _key_set(issuer, keys).select(alg=jws.header.alg, kid=jws.header.kid)  # 10

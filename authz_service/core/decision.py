@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from authz_service.core.claims import AccessTokenClaims, ValidatedClaims
@@ -22,6 +22,7 @@ class DenyReason(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     AMBIGUOUS_PATH = "ambiguous_path"
     BAD_HOST = "bad_host"
+    TOO_MANY_HEADERS = "too_many_headers"
     MISSING_TOKEN = "missing_token"
     MALFORMED_CREDENTIALS = "malformed_credentials"
     MALFORMED_TOKEN = "malformed_token"
@@ -42,7 +43,12 @@ class DenyReason(StrEnum):
     CONDITION_FAILED = "condition_failed"
     CLAIMS_TOO_LARGE = "claims_too_large"
     KEYS_UNAVAILABLE = "keys_unavailable"
+    OVERLOADED = "overloaded"
     INTERNAL_ERROR = "internal_error"
+
+
+NOT_OF_THE_REQUEST: Final = frozenset({DenyReason.INTERNAL_ERROR, DenyReason.OVERLOADED})
+"""Reasons that `authorize` never gives: they tell of the service, whatever the request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,16 @@ def _internal_error(_facts: Facts) -> str:
     return "the service itself failed to decide: a fault of ours, and refused all the same"
 
 
+def _overloaded(_facts: Facts) -> str:
+    return "the service had more Checks than it takes at a time, and refused this one unread"
+
+
 _SENTENCES: Final[Mapping[DenyReason, Callable[[Facts], str]]] = MappingProxyType(
     {
         **of_request.REASONS,
         **of_token.REASONS,
         **of_claims.REASONS,
+        DenyReason.OVERLOADED: _overloaded,
         DenyReason.INTERNAL_ERROR: _internal_error,
     }
 )
