@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from authz_service.ext_authz.servicer import SERVICE_NAME, AuthorizationServicer, generic_handler
+from authz_service.server import health
+from authz_service.server.calls import ServerCalls
+from authz_service.server.drain import Drain
+from authz_service.server.limits import HARD_BOUND, RpcLimits, channel_arguments
 from authz_service.server.listen import (
     ListenError,
     TcpAddress,
@@ -20,38 +23,35 @@ from authz_service.server.listen import (
     why_not,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+_LAST_WORDS: Final = 0.5  # seconds, to close connections in order
 
-_NO_LIMIT: Final = 2**31 - 1
-_OPTIONS: Final[Sequence[tuple[str, int]]] = (
-    # With it, a second server would share the port without a word.
-    ("grpc.so_reuseport", 0),
-    # gRPC would answer a larger Check with an error, which is not a refusal. Headers are at most
-    # some 60 KiB with Envoy; a body, which nobody here looks at, may come along if so configured.
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-    # gRPC would cancel what waits beyond these, and a cancelled Check is not a refusal.
-    ("grpc.server.max_pending_requests", _NO_LIMIT),
-    ("grpc.server.max_pending_requests_hard_limit", _NO_LIMIT),
-)
+# With it, a second server would share the port without a word.
+_NOT_SHARED: Final = ("grpc.so_reuseport", 0)
 
 
 class RpcServer:
     """Listens on one address; its health is what `set_serving` says."""
 
-    def __init__(self, servicer: AuthorizationServicer) -> None:
+    def __init__(self, servicer: AuthorizationServicer, limits: RpcLimits | None = None) -> None:
         """Not listening yet, and not serving. Needs a running event loop."""
-        self._server = grpc.aio.server(options=_OPTIONS)
-        self._server.add_generic_rpc_handlers((generic_handler(servicer),))
-        self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._server = grpc.aio.server(
+            options=(_NOT_SHARED, *channel_arguments(limits or RpcLimits())),
+            maximum_concurrent_rpcs=HARD_BOUND * servicer.admission.most + health.MAX_WATCHES,
+        )
+        self._health = health.Health(("", SERVICE_NAME))
+        self._server.add_generic_rpc_handlers(
+            (generic_handler(servicer), health.generic_handler(self._health))
+        )
+        self._admission = servicer.admission
+        self._drain = Drain(servicer.admission)
+        all_calls = ServerCalls()
+        servicer.admission.watch(lambda: all_calls() - self._health.watches)
 
     async def start(self, address: TcpAddress | UnixAddress) -> TcpAddress | UnixAddress:
         """Listen on *address*, and say where really: port 0 becomes the one that was chosen.
 
         Raises ListenError.
         """
-        await self.set_serving(serving=False)
         try:
             target = await _target(address)
             with _binding(address):
@@ -63,16 +63,30 @@ class RpcServer:
 
     async def set_serving(self, *, serving: bool) -> None:
         """Answer health checks with SERVING or NOT_SERVING."""
-        status = health_pb2.HealthCheckResponse.ServingStatus.Value(
-            "SERVING" if serving else "NOT_SERVING"
-        )
-        for name in ("", SERVICE_NAME):
-            await self._health.set(name, status)
+        self._health.set(serving=serving)
+
+    async def drain(self, grace: float) -> None:
+        """Say that this serves no longer, and answer what comes all the same, until no more does.
+
+        Takes most of *grace* seconds at the most.
+        """
+        self._health.shut_down()
+        await self._drain.until_quiet(grace)
 
     async def stop(self, grace: float) -> None:
-        """Take no new Checks, and give those under way *grace* seconds."""
-        await self._health.enter_graceful_shutdown()
+        """Take no new Checks, and end when those under way have: within *grace* seconds.
+
+        To be called once: gRPC crashes if a second call comes while the first one waits.
+        """
+        self._health.shut_down()
+        self._health.end_watches()
+        if not self._admission.here:  # what gRPC waits for then are connections, perhaps dead ones
+            grace = min(grace, _LAST_WORDS)
         await self._server.stop(grace)
+
+    def hurry(self) -> None:
+        """Have the drain end now."""
+        self._drain.hurry()
 
 
 async def _target(address: TcpAddress | UnixAddress) -> str:
