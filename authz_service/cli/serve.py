@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import refuse
 from authz_service.cli.path_arguments import paths
-from authz_service.cli.serving import listening, log_output
+from authz_service.cli.serving import limits, listening, log_output
 from authz_service.cli.serving.setting import setting
 from authz_service.policy import PolicyError
 from authz_service.server import background
@@ -38,12 +38,14 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @listening.options
 @log_output.options
+@limits.options
 def command(
     policy: tuple[Path, ...],
     listen: TcpAddress | UnixAddress,
     admin: TcpAddress | None,
     log_format: str,
     log_level: str,
+    **limit_options: Any,  # noqa: ANN401 - click's own
 ) -> None:
     """Run the service until SIGTERM or SIGINT.
 
@@ -51,7 +53,7 @@ def command(
     """
     logs.configure(log_format=log_format, level=log_level)
     try:
-        _run(serve(ServeSettings(policy, listen, admin)))
+        _run(serve(ServeSettings(policy, listen, admin, limits.settings(**limit_options))))
     except PolicyError as error:
         refuse(*(str(problem) for problem in error.problems))
     except ListenError as error:

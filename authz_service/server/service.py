@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
 
+from authz_service.core.decision import DenyReason, refusal
 from authz_service.ext_authz.servicer import AuthorizationServicer, DecidedCheck
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
 from authz_service.policy import load_policy
 from authz_service.policy.files import FilesRead
+from authz_service.server import last_resort
 from authz_service.server.admin import AdminServer
 from authz_service.server.collection import building_what_stays
 from authz_service.server.listen import ListenError
+from authz_service.server.overload import OverloadLog
 from authz_service.server.readiness import Readiness
 from authz_service.server.reload import Reloader, warn_of_effects
 from authz_service.server.rpc import RpcServer
@@ -34,9 +37,6 @@ if TYPE_CHECKING:
     from authz_service.keys.fetch import Fetcher
     from authz_service.server.reload import Result
     from authz_service.server.settings import ServeSettings
-
-GRACE: Final = 20.0
-"""Seconds that Checks under way are given to end when the service stops."""
 
 KEYS_WITHIN: Final = 5.0
 """Seconds that a policy waits at the most for the keys of issuers that are new in it.
@@ -76,8 +76,12 @@ class _Service:
         self._stopping = False
         self._refresher = Refresher(policy.used_issuers, fetcher, on_change=self._changed.set)
         self._metrics = Metrics()
-        self._servicer = AuthorizationServicer(policy, self._refresher, self._observe)
-        self._rpc = RpcServer(self._servicer)
+        limits = settings.limits
+        self._servicer = AuthorizationServicer(
+            policy, self._refresher, self._observe, limits=limits.checks
+        )
+        self._rpc = RpcServer(self._servicer, limits.rpc)
+        self._overload_log = OverloadLog()
         self._admin = AdminServer(self._readiness, self._metrics)
         load = partial(_load, settings.policy)
         self._reloader = Reloader(policy, files, load, self._take, self._observe_reload)
@@ -89,7 +93,7 @@ class _Service:
         """Listen, serve, and stop in order when a signal asks for it. Raises ListenError."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._begin_to_stop)
+            loop.add_signal_handler(number, self._hear, number)
         with _hangup(self._reloader.insist):
             await self._serve()
 
@@ -132,6 +136,18 @@ class _Service:
                 announced = readiness
             await self._changed.wait()
 
+    def _hear(self, number: signal.Signals) -> None:
+        """Begin to stop, and have it end in time. A second SIGINT leaves it a second.
+
+        A second SIGTERM changes nothing: a supervisor that has lost patience sends SIGKILL.
+        """
+        if not self._stopping:
+            last_resort.end_within(self._settings.limits.grace + last_resort.SPARE)
+        elif number == signal.SIGINT:
+            last_resort.end_within(last_resort.SPARE)
+            self._rpc.hurry()
+        self._begin_to_stop()
+
     def _begin_to_stop(self) -> None:
         self._stopping = True
         self._changed.set()
@@ -142,18 +158,27 @@ class _Service:
         _log.info("stopping")
         for task in self._background:
             task.cancel()
-        await self._rpc.stop(GRACE)
+        await self._stop_serving(self._settings.limits.grace)
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._refresher.stop()
         await self._admin.stop()
         _log.info("stopped")
+
+    async def _stop_serving(self, grace: float) -> None:
+        ends = asyncio.get_running_loop().time() + grace
+        await self._rpc.drain(grace)
+        await self._rpc.stop(max(0.0, ends - asyncio.get_running_loop().time()))
 
     def _readiness(self) -> Readiness:
         return Readiness(self._stopping, self._refresher.missing, self._reloader.warnings)
 
     def _observe(self, check: DecidedCheck) -> None:
         self._metrics.count(check.decision)
-        logs.log_check(check.request, check.decision, check.seconds)
+        deny = refusal(check.decision)
+        if deny is not None and deny.reason is DenyReason.OVERLOADED:
+            self._overload_log.note(in_flight=lambda: self._servicer.in_flight)
+        else:
+            logs.log_check(check.request, check.decision, check.seconds)
 
     def _observe_reload(self, result: Result) -> None:
         self._metrics.count_reload(result)

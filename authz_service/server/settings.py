@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from authz_service.server.limits import ServeLimits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,3 +20,4 @@ class ServeSettings:
     policy: tuple[Path, ...]
     listen: TcpAddress | UnixAddress
     admin: TcpAddress | None
+    limits: ServeLimits = field(default_factory=ServeLimits)
