@@ -11,7 +11,7 @@ import click
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import refuse
 from authz_service.cli.path_arguments import paths
-from authz_service.cli.serving import key_storage, listening, log_output, token_cache
+from authz_service.cli.serving import key_storage, limits, listening, log_output, token_cache
 from authz_service.cli.serving.setting import setting
 from authz_service.policy import PolicyError
 from authz_service.server import background
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @listening.options
 @log_output.options
+@limits.options
 @key_storage.options
 @token_cache.options
 def command(log: LogSettings, **others: Any) -> None:  # noqa: ANN401 - fields of ServeSettings

@@ -69,6 +69,9 @@ ANSWERS: Final[Mapping[DenyReason, Answer]] = MappingProxyType({
     DenyReason.METHOD_NOT_ALLOWED: _NOT_OFFERED,
     DenyReason.AMBIGUOUS_PATH: _bad_request("the request's path can be read in more than one way"),
     DenyReason.BAD_HOST: _bad_request("the request does not name one host"),
+    DenyReason.TOO_MANY_HEADERS: Answer(  # RFC 6585, section 5
+        431, RpcCode.INVALID_ARGUMENT, "invalid_request", "the request has too many header fields",
+    ),
     # RFC 6750, section 3.1: without authentication information, no error code in the challenge.
     DenyReason.MISSING_TOKEN: Answer(
         401, RpcCode.UNAUTHENTICATED, "unauthorized", "an access token is needed", challenge=True,
@@ -108,10 +111,17 @@ ANSWERS: Final[Mapping[DenyReason, Answer]] = MappingProxyType({
         503, RpcCode.UNAVAILABLE, "temporarily_unavailable",
         "requests cannot be checked at the moment",
     ),
+    DenyReason.OVERLOADED: Answer(
+        503, RpcCode.UNAVAILABLE, "temporarily_unavailable",
+        "too many requests are being checked at the moment",
+    ),
     DenyReason.INTERNAL_ERROR: Answer(
         500, RpcCode.INTERNAL, "server_error", "the request could not be checked",
     ),
 })  # fmt: skip
+
+
+_WORTH_ANOTHER_TRY: Final = frozenset({DenyReason.KEYS_UNAVAILABLE, DenyReason.OVERLOADED})
 
 
 def body(answer: Answer) -> str:
@@ -125,7 +135,7 @@ def response_headers(deny: Deny) -> tuple[tuple[str, str], ...]:
     headers = [("content-type", "application/json"), ("cache-control", "no-store")]
     if answer.challenge:
         headers.append(("www-authenticate", _challenge(answer, deny)))
-    if deny.reason is DenyReason.KEYS_UNAVAILABLE:
+    if deny.reason in _WORTH_ANOTHER_TRY:
         headers.append(("retry-after", str(_retry_after(deny))))
     return tuple(headers)
 
@@ -153,5 +163,7 @@ def _quoted(parameters: Iterable[tuple[str, str]]) -> Iterable[str]:
 
 
 def _retry_after(deny: Deny) -> int:
-    """Whole seconds (RFC 9110, section 10.2.3) after which the keys may have been fetched."""
-    return deny.issuer.retry_after if deny.issuer is not None else 1
+    """Whole seconds (RFC 9110, section 10.2.3) after which what was missing may be there."""
+    if deny.reason is DenyReason.KEYS_UNAVAILABLE and deny.issuer is not None:
+        return deny.issuer.retry_after
+    return 1

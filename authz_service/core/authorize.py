@@ -20,6 +20,7 @@ from authz_service.core.decision import (
 from authz_service.core.errors import AccessDenied
 from authz_service.core.forward import upstream_headers
 from authz_service.core.jws import CompactJws, verify
+from authz_service.core.limits import DEFAULT_LIMITS
 from authz_service.core.policy import TokenRequirement
 from authz_service.core.request import Host, RequestPath
 from authz_service.core.verified import VerifiedToken
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from authz_service.core.bearer import BearerToken
     from authz_service.core.jwks import KeySet, VerificationKey
     from authz_service.core.jws import ProtectedHeader, VerifiedPayload
+    from authz_service.core.limits import RequestLimits
     from authz_service.core.policy import Issuer, Policy, Requirement, Route, RouteMatch
     from authz_service.core.request import HttpRequest
     from authz_service.core.verified import VerifiedTokens
@@ -66,6 +68,7 @@ class _Moment:
     policy: Policy
     keys: Mapping[str, KeySet]
     now: float
+    limits: RequestLimits
     verified: VerifiedTokens | None
 
 
@@ -76,6 +79,7 @@ def authorize(  # noqa: PLR0913 - the moment, each part by its name
     keys: Mapping[str, KeySet],
     now: float,
     trail: Trail | None = None,
+    limits: RequestLimits = DEFAULT_LIMITS,
     verified: VerifiedTokens | None = None,
 ) -> Decision:
     """Decide whether *request* may reach the upstream, at the time *now* (seconds since the epoch).
@@ -86,7 +90,7 @@ def authorize(  # noqa: PLR0913 - the moment, each part by its name
     """
     trail = Trail() if trail is None else trail
     try:
-        return _decide(request, _Moment(policy, keys, now, verified), trail)
+        return _decide(request, _Moment(policy, keys, now, limits, verified), trail)
     except AccessDenied as denied:
         deny = Deny(
             reason=denied.reason,
@@ -103,6 +107,8 @@ def authorize(  # noqa: PLR0913 - the moment, each part by its name
 
 def _decide(request: HttpRequest, moment: _Moment, trail: Trail) -> Allow:
     policy, now = moment.policy, moment.now
+    if len(request.headers) > moment.limits.headers:  # 1
+        raise AccessDenied(DenyReason.TOO_MANY_HEADERS)
     path = trail.path = RequestPath.parse(request.target)  # 1
     host = trail.host = Host.parse(request.authority)  # 2
     match = trail.match = policy.match(host, path)  # 3
@@ -127,7 +133,7 @@ def _verify(
     7 depends on the token alone, 11 on the token and the key, 12 on the token and the issuer.
     """
     known = _known(token, moment)
-    jws = trail.jws = CompactJws.parse(token) if known is None else known.jws_of(token)  # 7
+    jws = trail.jws = _parse(token, moment) if known is None else known.jws_of(token)  # 7
     issuer = trail.issuer = _issuer_of(jws, requirement)  # 8
     _check_header(jws.header, issuer)  # 9
     key_set = _key_set(issuer, moment.keys)
@@ -140,6 +146,10 @@ def _verify(
             moment.verified.keep(token, known, now=moment.now)
     trail.payload, trail.claims = known.payload, known.claims
     return known
+
+
+def _parse(token: BearerToken, moment: _Moment) -> CompactJws:
+    return CompactJws.parse(token, moment.limits.token_bytes)
 
 
 def _known(token: BearerToken, moment: _Moment) -> VerifiedToken | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from authz_service.core.claims import AccessTokenClaims, ValidatedClaims
@@ -22,6 +22,7 @@ class DenyReason(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     AMBIGUOUS_PATH = "ambiguous_path"
     BAD_HOST = "bad_host"
+    TOO_MANY_HEADERS = "too_many_headers"
     MISSING_TOKEN = "missing_token"
     MALFORMED_CREDENTIALS = "malformed_credentials"
     MALFORMED_TOKEN = "malformed_token"
@@ -43,7 +44,14 @@ class DenyReason(StrEnum):
     CLAIMS_TOO_LARGE = "claims_too_large"
     KEYS_UNAVAILABLE = "keys_unavailable"
     UNTRUSTED_CALLER = "untrusted_caller"
+    OVERLOADED = "overloaded"
     INTERNAL_ERROR = "internal_error"
+
+
+NOT_OF_THE_REQUEST: Final = frozenset({
+    DenyReason.UNTRUSTED_CALLER, DenyReason.OVERLOADED, DenyReason.INTERNAL_ERROR
+})  # fmt: skip
+"""Reasons that `authorize` never gives: they tell of the service, whatever the request."""
 
 
 @dataclass(frozen=True, slots=True)

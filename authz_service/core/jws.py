@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Final
 from authz_service.core import base64url, strict_json
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
+from authz_service.core.limits import MAX_TOKEN_BYTES
 
 if TYPE_CHECKING:
     from authz_service.core.bearer import BearerToken
     from authz_service.core.jwks import VerificationKey
     from authz_service.core.strict_json import JsonObject
-
-MAX_TOKEN_BYTES: Final = 16 * 1024
 
 # The signature may be empty in the grammar (RFC 7515, section 3.1), so that an unsecured JWS is
 # told by its algorithm. No algorithm that we accept has an empty signature.
@@ -48,12 +47,12 @@ class CompactJws:
     signature: bytes = field(repr=False)
 
     @classmethod
-    def parse(cls, token: BearerToken) -> CompactJws:
+    def parse(cls, token: BearerToken, max_bytes: int = MAX_TOKEN_BYTES) -> CompactJws:
         """Take *token* apart.
 
-        Raises AccessDenied: token_too_large above `MAX_TOKEN_BYTES`, else malformed_token.
+        Raises AccessDenied: token_too_large above *max_bytes*, else malformed_token.
         """
-        if len(token.value) > MAX_TOKEN_BYTES:
+        if len(token.value) > max_bytes:
             raise AccessDenied(DenyReason.TOKEN_TOO_LARGE)
         parts = _COMPACT.fullmatch(token.value)
         if parts is None:

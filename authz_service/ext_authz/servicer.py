@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import grpc
@@ -20,7 +20,9 @@ from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
 from authz_service.core.authorize import authorize
 from authz_service.core.decision import Decision, Deny, DenyReason, refusal
 from authz_service.core.request import HttpRequest
+from authz_service.ext_authz.admission import Admission
 from authz_service.ext_authz.convert import INTERNAL_ERROR, to_check_response, to_http_request
+from authz_service.ext_authz.limits import CheckLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,10 +34,11 @@ if TYPE_CHECKING:
     _Context = grpc.aio.ServicerContext[object, object]
 
 SERVICE_NAME: Final = "envoy.service.auth.v3.Authorization"
-MAX_KEY_WAIT: Final = 2.0
-"""Seconds that a Check waits for keys at the most, whatever its deadline."""
-
 _ANSWERING_TIME: Final = 0.05  # seconds of the caller's deadline that are kept for the answer
+
+_OVERLOADED: Final = Deny(DenyReason.OVERLOADED)
+_OVERLOADED_RESPONSE: Final = to_check_response(_OVERLOADED)
+_NO_REQUEST: Final = HttpRequest("", "", "")
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +58,8 @@ class Keys(Protocol):
 class DecidedCheck:
     """One Check after its answer was made, for logs, metrics and traces.
 
-    *seconds* is what it took; *metadata* gives what the caller said beside the Check.
+    *seconds* is what it took; *metadata* gives what the caller said beside the Check. Of one that
+    was refused unread, as `overloaded`, *request* is empty.
     """
 
     request: HttpRequest
@@ -79,22 +83,35 @@ class AuthorizationServicer:
         *,
         trusts: Callable[[_Context], bool] | None = None,
         clock: Callable[[], float] = time.time,
-        max_key_wait: float = MAX_KEY_WAIT,
+        limits: CheckLimits | None = None,
         verified: VerifiedTokens | None = None,
     ) -> None:
         """Serve *policy* with *keys*; *observe* is told of every decision.
 
         *trusts* says whether a caller may ask; without it, all may. *clock* gives seconds since the
-        epoch, *max_key_wait* bounds the wait for a fresher key set. The tokens in *verified* are
-        not verified again.
+        epoch. The tokens in *verified* are not verified again.
         """
         self._policy = policy
         self._keys = keys
         self._observe = observe
         self._trusts = trusts
         self._clock = clock
-        self._max_key_wait = max_key_wait
+        self._limits = limits or CheckLimits()
         self._verified = verified
+        self._waiting_for_keys = 0
+        self._abandoned = 0
+        self.admission: Final = Admission(self._limits.checks)
+        """Who is let in; the server tells it of what waits outside."""
+
+    @property
+    def in_flight(self) -> int:
+        """The Checks that have arrived and have not been answered, those that wait included."""
+        return self.admission.in_flight
+
+    @property
+    def abandoned(self) -> int:
+        """The Checks so far that were not decided, since their callers had gone."""
+        return self._abandoned
 
     def use(self, policy: Policy) -> None:
         """Decide by *policy* from now on; a decision is made by one policy from start to end.
@@ -105,10 +122,32 @@ class AuthorizationServicer:
         if self._verified is not None:
             self._verified.clear()
 
+    async def answer(self, octets: bytes, context: _Context) -> CheckResponse:
+        """Answer the Check in *octets*, if there is room for it and somebody waits for the answer.
+
+        It is under way until gRPC is done with it, cancelled or not.
+        """
+        taken = self.admission.enter()
+        context.add_done_callback(self._leave)  # type: ignore[arg-type] # a function will do
+        try:
+            if _is_over(context.time_remaining()):
+                self._abandoned += 1
+                return _OVERLOADED_RESPONSE  # nobody reads it, and should anybody, it is no allow
+            if not taken:
+                self._tell(DecidedCheck(_NO_REQUEST, _OVERLOADED, 0.0))
+                return _OVERLOADED_RESPONSE
+            return await self.check(_parse(octets), context)
+        except asyncio.CancelledError:
+            self._abandoned += 1
+            raise
+
+    def _leave(self, _context: object) -> None:
+        self.admission.leave()
+
     async def check(self, message: CheckRequest | None, context: _Context) -> CheckResponse:
         """Answer one Check; *message* is None where its bytes were no CheckRequest."""
         started = time.perf_counter()
-        request = HttpRequest("", "", "")
+        request = _NO_REQUEST
         decision: Decision = Deny()
         response = INTERNAL_ERROR
         try:
@@ -120,12 +159,15 @@ class AuthorizationServicer:
                 response, decision = to_check_response(decided), decided
         except Exception as error:  # noqa: BLE001 - nothing may turn into a gRPC error or an allow
             _log_bug("check_failed", error)
+        seconds = time.perf_counter() - started
+        self._tell(DecidedCheck(request, decision, seconds, context.invocation_metadata))
+        return response
+
+    def _tell(self, check: DecidedCheck) -> None:
         try:
-            seconds = time.perf_counter() - started
-            self._observe(DecidedCheck(request, decision, seconds, context.invocation_metadata))
+            self._observe(check)
         except Exception as error:  # noqa: BLE001 - what is told must not change what was decided
             _log_bug("observer_failed", error)
-        return response
 
     async def _decide_for(self, caller: _Context, request: HttpRequest) -> Decision:
         if self._trusts is not None and not self._trusts(caller):
@@ -141,6 +183,10 @@ class AuthorizationServicer:
         # Without any keys the issuer is in trouble: say so now, and do not pile up Checks.
         if fetch is None or deny.reason is not DenyReason.UNKNOWN_KEY:
             return decision
+        if self._waiting_for_keys >= self._limits.waiting_for_keys:
+            if decision is not deny:
+                return decision  # in audit mode it passes either way
+            return replace(deny, reason=DenyReason.OVERLOADED)  # nobody knows yet what it is
         if not await self._wait(fetch, time_remaining):
             return decision
         return self._decide_now(request)
@@ -152,22 +198,31 @@ class AuthorizationServicer:
             policy=self._policy,
             keys=self._keys.key_sets,
             now=self._clock(),
+            limits=self._limits.request,
             verified=self._verified,
         )
 
     async def _wait(self, fetch: asyncio.Future[None], time_remaining: float | None) -> bool:
         """Whether *fetch* ended while there was time; it goes on for the others either way."""
-        seconds = self._max_key_wait
+        seconds = self._limits.key_wait
         if time_remaining is not None:
             seconds = min(seconds, time_remaining - _ANSWERING_TIME)
         if seconds <= 0:
             return False
+        self._waiting_for_keys += 1
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(fetch)
         except TimeoutError:
             return False
+        finally:
+            self._waiting_for_keys -= 1
         return True
+
+
+def _is_over(time_remaining: float | None) -> bool:
+    """Whether the caller's deadline has passed. Without one it never has."""
+    return time_remaining is not None and time_remaining <= 0
 
 
 def _log_bug(event: str, error: Exception) -> None:
@@ -189,8 +244,7 @@ def generic_handler(
         SERVICE_NAME,
         {
             "Check": grpc.unary_unary_rpc_method_handler(
-                servicer.check,
-                request_deserializer=_parse,
+                servicer.answer,
                 response_serializer=CheckResponse.SerializeToString,
             )
         },

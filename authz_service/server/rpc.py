@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from authz_service.ext_authz.servicer import SERVICE_NAME, AuthorizationServicer, generic_handler
+from authz_service.server import health
+from authz_service.server.calls import ServerCalls
+from authz_service.server.drain import Drain
+from authz_service.server.limits import HARD_BOUND, RpcLimits, channel_arguments
 from authz_service.server.listen import (
     AbstractAddress,
     ListenError,
@@ -23,37 +26,35 @@ from authz_service.server.listen import (
 from authz_service.server.unix_socket import SocketAccess, UnixSocket, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from authz_service.server.listen import Address
 
-_NO_LIMIT: Final = 2**31 - 1
-_OPTIONS: Final[Sequence[tuple[str, int]]] = (
-    # With it, a second server would share the port without a word.
-    ("grpc.so_reuseport", 0),
-    # gRPC would answer a larger Check with an error, which is not a refusal. Headers are at most
-    # some 60 KiB with Envoy; a body, which nobody here looks at, may come along if so configured.
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-    # gRPC would cancel what waits beyond these, and a cancelled Check is not a refusal.
-    ("grpc.server.max_pending_requests", _NO_LIMIT),
-    ("grpc.server.max_pending_requests_hard_limit", _NO_LIMIT),
-    # Who connects and then says nothing, in TLS or in HTTP/2, holds a descriptor no longer.
-    ("grpc.server_handshake_timeout_ms", 10_000),
-)
+_LAST_WORDS: Final = 0.5  # seconds, to close connections in order
+
+# With it, a second server would share the port without a word.
+_NOT_SHARED: Final = ("grpc.so_reuseport", 0)
 _OWNER_AND_GROUP: Final = SocketAccess()
 
 
 class RpcServer:
     """Listens on one address; its health is what `set_serving` says."""
 
-    def __init__(self, servicer: AuthorizationServicer) -> None:
+    def __init__(self, servicer: AuthorizationServicer, limits: RpcLimits | None = None) -> None:
         """Not listening yet, and not serving. Needs a running event loop."""
-        self._server = grpc.aio.server(options=_OPTIONS)
-        self._server.add_generic_rpc_handlers((generic_handler(servicer),))
+        self._server = grpc.aio.server(
+            options=(_NOT_SHARED, *channel_arguments(limits or RpcLimits())),
+            maximum_concurrent_rpcs=HARD_BOUND * servicer.admission.most + health.MAX_WATCHES,
+        )
+        self._health = health.Health(("", SERVICE_NAME))
+        self._server.add_generic_rpc_handlers(
+            (generic_handler(servicer), health.generic_handler(self._health))
+        )
         self._socket: UnixSocket | None = None
-        self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._admission = servicer.admission
+        self._drain = Drain(servicer.admission)
+        all_calls = ServerCalls()
+        servicer.admission.watch(lambda: all_calls() - self._health.watches)
 
     async def start(
         self,
@@ -68,7 +69,6 @@ class RpcServer:
         Without *credentials* there is no TLS, which is for this machine alone unless *insecure*.
         *access* says who may connect to a socket in the file system. Raises ListenError.
         """
-        await self.set_serving(serving=False)
         try:
             bound = await self._bind(address, credentials, access, insecure=insecure)
             await self._server.start()
@@ -104,18 +104,32 @@ class RpcServer:
 
     async def set_serving(self, *, serving: bool) -> None:
         """Answer health checks with SERVING or NOT_SERVING."""
-        status = health_pb2.HealthCheckResponse.ServingStatus.Value(
-            "SERVING" if serving else "NOT_SERVING"
-        )
-        for name in ("", SERVICE_NAME):
-            await self._health.set(name, status)
+        self._health.set(serving=serving)
+
+    async def drain(self, grace: float) -> None:
+        """Say that this serves no longer, and answer what comes all the same, until no more does.
+
+        Takes most of *grace* seconds at the most.
+        """
+        self._health.shut_down()
+        await self._drain.until_quiet(grace)
 
     async def stop(self, grace: float) -> None:
-        """Take no new Checks, and give those under way *grace* seconds."""
-        await self._health.enter_graceful_shutdown()
+        """Take no new Checks, and end when those under way have: within *grace* seconds.
+
+        To be called once: gRPC crashes if a second call comes while the first one waits.
+        """
+        self._health.shut_down()
+        self._health.end_watches()
         if self._socket is not None:
             self._socket.remove()
+        if not self._admission.here:  # what gRPC waits for then are connections, perhaps dead ones
+            grace = min(grace, _LAST_WORDS)
         await self._server.stop(grace)
+
+    def hurry(self) -> None:
+        """Have the drain end now."""
+        self._drain.hurry()
 
 
 def _unix_target(path: Path) -> str:

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import structlog
 
 from authz_service.core.verified import VerifiedTokens
-from authz_service.ext_authz.servicer import AuthorizationServicer, DecidedCheck
+from authz_service.ext_authz.servicer import AuthorizationServicer
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
 from authz_service.keys.storage import DirectoryStorage
 from authz_service.policy import load_policy
 from authz_service.policy.files import FilesRead
+from authz_service.server import last_resort
 from authz_service.server.admin import AdminServer
 from authz_service.server.background import in_background
 from authz_service.server.collection import building_what_stays
 from authz_service.server.listen import ListenError
+from authz_service.server.observer import CheckObserver
 from authz_service.server.readiness import Readiness
 from authz_service.server.reload import Reloader, warn_of_effects
 from authz_service.server.rpc import RpcServer
@@ -30,7 +32,6 @@ from authz_service.server.tls.credentials import server_credentials
 from authz_service.server.tls.rotation import RotatingIdentity
 from authz_service.server.watch import FileWatch
 from authz_service.telemetry import logs, traces
-from authz_service.telemetry.logs.checks import CheckLog
 from authz_service.telemetry.logs.foreign import log_loop_error
 from authz_service.telemetry.metrics import Metrics, Sources
 
@@ -44,18 +45,12 @@ if TYPE_CHECKING:
     from authz_service.server.reload import Result
     from authz_service.server.settings import ServeSettings, TransportSettings
 
-GRACE: Final = 20.0
-"""Seconds that Checks under way are given to end when the service stops."""
-
 KEYS_WITHIN: Final = 5.0
 """Seconds that a policy waits at the most for the keys of issuers that are new in it.
 
 Without keys, tokens of theirs would be refused that a moment later are fine; and who waits for an
 issuer that is down does without everything else that has changed.
 """
-
-TRACES_WITHIN: Final = 2.0
-"""Seconds that the stop waits at the most for a collector to take the last spans."""
 
 _log = structlog.get_logger(__name__)
 
@@ -86,24 +81,24 @@ class _Service:
         self._policy = policy
         self._changed = asyncio.Event()
         self._stopping = False
+        limits, transport = settings.limits, settings.transport
         self._verified = VerifiedTokens(settings.token_cache)
         self._refresher = Refresher(
             (), fetcher, storage=_storage(settings.key_cache), on_change=self._keys_changed
         )
         self._refresher.update(policy.used_issuers)
-        transport = settings.transport
         self._tls = RotatingIdentity(transport.tls) if transport.tls else None
         self._metrics = Metrics(self._sources())
-        self._traces = traces.start(os.environ)
-        self._log_check = CheckLog(settings.log)
+        self._observe = CheckObserver(self._metrics, settings.log, traces.start(os.environ))
         self._servicer = AuthorizationServicer(
             policy,
             self._refresher,
             self._observe,
             trusts=TrustedCallers(transport.callers) if transport.callers else None,
+            limits=limits.checks,
             verified=self._verified,
         )
-        self._rpc = RpcServer(self._servicer)
+        self._rpc = RpcServer(self._servicer, limits.rpc)
         self._admin = AdminServer(self._readiness, self._metrics)
         load = partial(_load, settings.policy)
         self._reloader = Reloader(policy, files, load, self._take, self._observe_reload)
@@ -116,7 +111,7 @@ class _Service:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(log_loop_error)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._begin_to_stop)
+            loop.add_signal_handler(number, self._hear, number)
         with _hangup(self._look_at_files):
             await self._serve()
 
@@ -136,7 +131,7 @@ class _Service:
                 admin=str(admin) if admin else None,
                 tls=self._tls is not None,
             )
-            self._log_check.announce()
+            self._observe.announce()
             warn_of_effects(self._policy)
             self._background = [
                 asyncio.create_task(self._reloader.run(), name="reload"),
@@ -191,6 +186,18 @@ class _Service:
                 announced = readiness
             await self._changed.wait()
 
+    def _hear(self, number: signal.Signals) -> None:
+        """Begin to stop, and have it end in time. A second SIGINT leaves it a second.
+
+        A second SIGTERM changes nothing: a supervisor that has lost patience sends SIGKILL.
+        """
+        if not self._stopping:
+            last_resort.end_within(self._settings.limits.grace + last_resort.SPARE)
+        elif number == signal.SIGINT:
+            last_resort.end_within(last_resort.SPARE)
+            self._rpc.hurry()
+        self._begin_to_stop()
+
     def _begin_to_stop(self) -> None:
         self._stopping = True
         self._changed.set()
@@ -201,21 +208,17 @@ class _Service:
         _log.info("stopping")
         for task in self._background:
             task.cancel()
-        await self._rpc.stop(GRACE)
+        await self._stop_serving(self._settings.limits.grace)
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._refresher.stop()
-        await self._stop_traces()
+        await self._observe.stop()
         await self._admin.stop()
         _log.info("stopped")
 
-    async def _stop_traces(self) -> None:
-        if self._traces is None:
-            return
-        try:
-            async with asyncio.timeout(TRACES_WITHIN):
-                await in_background(self._traces.stop)
-        except TimeoutError:
-            _log.warning("traces_lost", why="they could not be exported in time")
+    async def _stop_serving(self, grace: float) -> None:
+        ends = asyncio.get_running_loop().time() + grace
+        await self._rpc.drain(grace)
+        await self._rpc.stop(max(0.0, ends - asyncio.get_running_loop().time()))
 
     def _readiness(self) -> Readiness:
         return Readiness.of(
@@ -235,16 +238,11 @@ class _Service:
             policy_hash=lambda: self._reloader.policy_hash,
             key_sets=self._refresher.statuses,
             token_cache=self._verified.statistics,
+            in_flight=lambda: self._servicer.in_flight,
+            abandoned=lambda: self._servicer.abandoned,
             log_events_lost=logs.lost,
             certificate_not_after=(lambda: tls.not_after) if tls else None,
         )
-
-    def _observe(self, check: DecidedCheck) -> None:
-        self._metrics.count(check.decision, check.seconds)
-        self._log_check(check.request, check.decision, check.seconds)
-        if self._traces is not None:
-            metadata = check.metadata() or ()
-            self._traces.record(check.request, check.decision, check.seconds, metadata)
 
     def _observe_reload(self, result: Result) -> None:
         self._metrics.count_reload(result)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from authz_service.core.verified import TokenCacheLimits
+from authz_service.server.limits import ServeLimits
 from authz_service.server.unix_socket import SocketAccess
 from authz_service.telemetry.logs.settings import LogSettings
 
@@ -41,6 +42,7 @@ class ServeSettings:
     listen: Address
     admin: TcpAddress | None
     transport: TransportSettings = field(default_factory=TransportSettings)
+    limits: ServeLimits = field(default_factory=ServeLimits)
     log: LogSettings = field(default_factory=LogSettings)
     token_cache: TokenCacheLimits = field(default_factory=TokenCacheLimits)
     key_cache: Path | None = None

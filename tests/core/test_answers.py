@@ -58,7 +58,8 @@ def headers_of(deny: Deny) -> dict[str, str]:
             403,
             RpcCode.PERMISSION_DENIED,
         ),
-        ([R.KEYS_UNAVAILABLE, R.UNTRUSTED_CALLER], 503, RpcCode.UNAVAILABLE),
+        ([R.TOO_MANY_HEADERS], 431, RpcCode.INVALID_ARGUMENT),
+        ([R.KEYS_UNAVAILABLE, R.UNTRUSTED_CALLER, R.OVERLOADED], 503, RpcCode.UNAVAILABLE),
         ([R.INTERNAL_ERROR], 500, RpcCode.INTERNAL),
     ],
 )
@@ -152,9 +153,14 @@ def test_a_client_is_told_when_to_try_again(cooldown: float, seconds: str) -> No
 
 
 @pytest.mark.parametrize("reason", DenyReason)
-def test_only_missing_keys_are_worth_trying_again(reason: DenyReason) -> None:
-    headers = headers_of(Deny(reason))
-    assert headers.get("retry-after") == ("1" if reason is R.KEYS_UNAVAILABLE else None)
+def test_only_what_passes_by_itself_is_worth_trying_again(reason: DenyReason) -> None:
+    expected = "1" if reason in {R.KEYS_UNAVAILABLE, R.OVERLOADED} else None
+    assert headers_of(Deny(reason)).get("retry-after") == expected
+
+
+def test_how_long_keys_take_says_nothing_of_how_long_an_overload_does() -> None:
+    issuer = replace(LOGTO, keys=RemoteKeys(refresh=RefreshSettings(cooldown=10)))
+    assert headers_of(Deny(R.OVERLOADED, issuer=issuer))["retry-after"] == "1"
 
 
 def test_a_refusal_names_its_reason() -> None:

@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from authz_service.core import base64url
 from authz_service.core.algorithms import ALGORITHMS
+from authz_service.core.authorize import authorize
 from authz_service.core.claims import ClaimReference, ValidatedClaims
-from authz_service.core.decision import Deny, DenyReason
+from authz_service.core.decision import NOT_OF_THE_REQUEST, Deny, DenyReason
 from authz_service.core.forward import MAX_HEADER_BYTES, ForwardRules
 from authz_service.core.jwks import parse_jwk_set
-from authz_service.core.jws import MAX_TOKEN_BYTES
+from authz_service.core.limits import MAX_HEADERS, MAX_TOKEN_BYTES, RequestLimits
 from authz_service.core.policy import Policy, Public, TokenTypes
 from authz_service.core.strict_json import MAX_DEPTH
 from tests.support.checks import Check, allowed, denied
@@ -225,6 +226,13 @@ CREDENTIALS = [
     Row("two fields", Check(headers=(("authorization", "Bearer x"),)), R.MALFORMED_CREDENTIALS),
     Row("a quoted token", Check(authorization='Bearer "{}"'), R.MALFORMED_CREDENTIALS),
     Row("a JSON serialization", Check(token=json_serialization), R.MALFORMED_CREDENTIALS),
+]  # fmt: skip
+
+NUMBERED = tuple((f"x-{number}", "") for number in range(MAX_HEADERS))
+LIMITS = [
+    Row("one header too many", Check(headers=NUMBERED), R.TOO_MANY_HEADERS),
+    Row("too many headers and nothing else that is right",
+        Check(target="..", authority="", headers=NUMBERED), R.TOO_MANY_HEADERS),
 ]  # fmt: skip
 
 TOKENS = [
@@ -475,6 +483,7 @@ HOSTILE_SHAPES = [
 DENIED = [
     *REQUESTS,
     *CREDENTIALS,
+    *LIMITS,
     *TOKENS,
     *HEADERS,
     *KEYS,
@@ -531,6 +540,7 @@ ALLOWED = [
             signed_with=lambda: signing_key(owner="partner"),
         )),
     Row("times with fractions", Check(claims={"exp": NOW + 0.5, "nbf": NOW - 0.5, "iat": NOW})),
+    Row("as many headers as may be", Check(headers=NUMBERED[1:])),
     Row("the largest token", Check(token=padded_to(MAX_TOKEN_BYTES))),
     Row("nesting at the limit", Check(claims={"x": nested(MAX_DEPTH - 1)})),
     Row("brackets in a string", Check(claims={"x": '[{"' * 100})),
@@ -567,9 +577,23 @@ def test_a_deny_of_which_nothing_else_is_said_is_an_internal_error() -> None:
 
 
 def test_no_reason_lacks_a_row() -> None:
-    # internal_error is what a refusal is before anybody gives a reason; authorize never does.
-    not_by_a_request = {R.INTERNAL_ERROR, R.UNTRUSTED_CALLER}
-    assert {row.reason for row in DENIED} == set(DenyReason) - not_by_a_request
+    assert {row.reason for row in DENIED} == set(DenyReason) - NOT_OF_THE_REQUEST
+
+
+def test_limits_are_those_that_were_handed_in() -> None:
+    request, token = Check().request(), Check().request().header_values("authorization")[0]
+    size = len(token.removeprefix("Bearer "))
+
+    def decide(limits: RequestLimits) -> DenyReason | None:
+        check = Check()
+        decision = authorize(
+            request, policy=check.policy, keys=check.keys(), now=NOW, limits=limits
+        )
+        return decision.reason if isinstance(decision, Deny) else None
+
+    assert decide(RequestLimits(token_bytes=size, headers=1)) is None
+    assert decide(RequestLimits(token_bytes=size - 1)) is R.TOKEN_TOO_LARGE
+    assert decide(RequestLimits(headers=0)) is R.TOO_MANY_HEADERS
 
 
 @pytest.mark.parametrize("alg", [*ALGORITHMS, "EdDSA/Ed448"])

@@ -12,7 +12,8 @@ from authz_service.core.bearer import BearerToken
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 from authz_service.core.jwks import parse_jwk_set
-from authz_service.core.jws import MAX_TOKEN_BYTES, CompactJws, ProtectedHeader, verify
+from authz_service.core.jws import CompactJws, ProtectedHeader, verify
+from authz_service.core.limits import MAX_TOKEN_BYTES
 from tests.support.keys import jwk_set, key_set, signing_key
 from tests.support.tokens import VALID_CLAIMS, mint
 

@@ -13,6 +13,7 @@ from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
     CheckRequest,
     CheckResponse,
 )
+from authz_service.ext_authz.limits import CheckLimits
 from authz_service.ext_authz.servicer import AuthorizationServicer, DecidedCheck
 from authz_service.server.listen import TcpAddress
 from authz_service.server.rpc import RpcServer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from authz_service.core.jwks import KeySet
     from authz_service.core.policy import Policy
     from authz_service.core.verified import VerifiedTokens
+    from authz_service.server.limits import RpcLimits
     from authz_service.server.listen import UnixAddress
 
 CHECK: Final = "/envoy.service.auth.v3.Authorization/Check"
@@ -70,6 +72,7 @@ def servicer(
     clock: Callable[[], float] = lambda: NOW,
     max_key_wait: float = PATIENCE,
     trusts: Callable[[grpc.aio.ServicerContext[object, object]], bool] | None = None,
+    limits: CheckLimits | None = None,
     verified: VerifiedTokens | None = None,
 ) -> AuthorizationServicer:
     """Make the real one, for the shop unless something else is given."""
@@ -79,7 +82,7 @@ def servicer(
         observe or Observer(),
         trusts=trusts,
         clock=clock,
-        max_key_wait=max_key_wait,
+        limits=limits or CheckLimits(key_wait=max_key_wait),
         verified=verified,
     )
 
@@ -89,6 +92,7 @@ class Caller:
     """Envoy's side of the connection."""
 
     channel: grpc.aio.Channel
+    address: str = ""
 
     def call(
         self, message: CheckRequest | bytes, *, deadline: float = PATIENCE
@@ -111,14 +115,17 @@ class Caller:
 
 @contextlib.asynccontextmanager
 async def edge(
-    served: AuthorizationServicer, address: TcpAddress | UnixAddress = _ANY_PORT
+    served: AuthorizationServicer,
+    address: TcpAddress | UnixAddress = _ANY_PORT,
+    *,
+    limits: RpcLimits | None = None,
 ) -> AsyncIterator[Caller]:
     """Serve, and connect."""
-    server = RpcServer(served)
+    server = RpcServer(served, limits)
     bound = await server.start(address)
     try:
         async with grpc.aio.insecure_channel(str(bound)) as channel:
-            yield Caller(channel)
+            yield Caller(channel, str(bound))
     finally:
         await server.stop(PATIENCE)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 from authz_service.core.decision import DenyReason
 from authz_service.core.jwks import parse_jwk_set
+from authz_service.core.limits import MAX_HEADERS
 from authz_service.core.policy import Route, TokenRequirement
 from authz_service.core.request import Host
 from authz_service.core.routes import PathPattern
@@ -247,6 +248,11 @@ REFUSALS: Final = (
     _bad_request(DenyReason.AMBIGUOUS_PATH, lambda: _marked(f"/{SECRET}/../products")),
     _bad_request(DenyReason.BAD_HOST, lambda: _marked(host=f"{SECRET},{HOST}")),
     Refusal(
+        DenyReason.TOO_MANY_HEADERS,
+        lambda: _marked(headers=[(f"x-{number}", SECRET) for number in range(MAX_HEADERS)]),
+        431, 3, "invalid_request",
+    ),
+    Refusal(
         DenyReason.MISSING_TOKEN, _marked, 401, 16, "unauthorized", 'Bearer realm="shopping"'
     ),
     Refusal(
@@ -285,4 +291,4 @@ REFUSALS: Final = (
         503, 14, "temporarily_unavailable", retry_after="7",
     ),
 )  # fmt: skip
-"""One row for each reason but `internal_error`, which no request brings about."""
+"""One row for each reason that a request brings about."""

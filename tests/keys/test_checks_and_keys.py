@@ -19,6 +19,7 @@ from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
 from authz_service.core.policy import RemoteKeys
 from authz_service.core.refresh import RefreshSettings
 from authz_service.demo.issuer import DevelopmentIssuer
+from authz_service.ext_authz.limits import CheckLimits
 from authz_service.ext_authz.servicer import SERVICE_NAME, AuthorizationServicer
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
@@ -94,7 +95,7 @@ async def serving(
             refresher,
             lambda _check: None,
             clock=lambda: NOW,
-            max_key_wait=max_key_wait,
+            limits=CheckLimits(key_wait=max_key_wait),
         )
         server = RpcServer(servicer)
         address = await server.start(TcpAddress("127.0.0.1", 0))

@@ -52,7 +52,9 @@ def with_everything() -> Metrics:
             key_sets=lambda: [Status()],
             token_cache=Statistics,
             in_flight=lambda: 7,
+            abandoned=lambda: 6,
             log_events_lost=lambda: 8,
+            certificate_not_after=lambda: 2e9,
         )
     )
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from authz_service.cli.exits import refuse
-from authz_service.cli.serving.setting import setting, together
+from authz_service.cli.serving.setting import as_one, setting
 from authz_service.policy.problems import printable
 from authz_service.telemetry.logs.identity import IdentityHash, KeyFileError
 from authz_service.telemetry.logs.settings import FORMATS, LEVELS, LogSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _KEY_FILE = "--log-identity-key-file"
 
@@ -26,7 +21,39 @@ def _fraction(_context: click.Context, _parameter: click.Parameter, value: float
     return value
 
 
-_settings = together(
+def _settings(  # noqa: PLR0913 - one for each option
+    *,
+    log_format: str,
+    log_level: str,
+    log_allows: float,
+    log_identity: str,
+    log_identity_key_file: Path | None,
+    log_path: str,
+) -> LogSettings:
+    return LogSettings(
+        log_format=log_format,
+        level=log_level,
+        allows=log_allows,
+        identity_hash=_identity_hash(log_identity, log_identity_key_file),
+        raw_path=log_path == "raw",
+    )
+
+
+def _identity_hash(log_identity: str, key_file: Path | None) -> IdentityHash | None:
+    if log_identity == "plain":
+        if key_file is not None:
+            raise click.BadParameter("has no use without --log-identity hash", param_hint=_KEY_FILE)
+        return None
+    if key_file is None:
+        return IdentityHash.with_random_key()
+    try:
+        return IdentityHash.with_key_of(key_file)
+    except KeyFileError as error:
+        refuse(printable(f"authz-service: {_KEY_FILE} {key_file}: {error}"))
+
+
+options = as_one(
+    "log", _settings,
     setting(
         "--log-format", default="json", type=click.Choice(FORMATS),
         help="One JSON object a line, or lines for people.",
@@ -52,43 +79,3 @@ _settings = together(
         help="The path as the policy has it, or also as it was sent, without the query.",
     ),
 )  # fmt: skip
-
-
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of this part to *command*, which gets them as one argument, `log`."""
-
-    @functools.wraps(command)
-    def with_settings(  # noqa: PLR0913 - one argument for each option
-        *,
-        log_format: str,
-        log_level: str,
-        log_allows: float,
-        log_identity: str,
-        log_identity_key_file: Path | None,
-        log_path: str,
-        **others: object,
-    ) -> object:
-        log = LogSettings(
-            log_format=log_format,
-            level=log_level,
-            allows=log_allows,
-            identity_hash=_identity_hash(log_identity, log_identity_key_file),
-            raw_path=log_path == "raw",
-        )
-        return command(log=log, **others)
-
-    with_options: Callable[..., Any] = _settings(with_settings)
-    return with_options
-
-
-def _identity_hash(log_identity: str, key_file: Path | None) -> IdentityHash | None:
-    if log_identity == "plain":
-        if key_file is not None:
-            raise click.BadParameter("has no use without --log-identity hash", param_hint=_KEY_FILE)
-        return None
-    if key_file is None:
-        return IdentityHash.with_random_key()
-    try:
-        return IdentityHash.with_key_of(key_file)
-    except KeyFileError as error:
-        refuse(printable(f"authz-service: {_KEY_FILE} {key_file}: {error}"))

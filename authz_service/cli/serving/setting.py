@@ -1,7 +1,9 @@
-"""One option of `serve`, which is an environment variable too."""
+"""One option of `serve`, which is an environment variable too, and several that make one value."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,5 +29,26 @@ def together(*options: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             command = option(command)
         return command
+
+    return add
+
+
+def as_one(
+    name: str, make: Callable[..., object], *options: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Make one decorator of *options*; the command gets what *make* makes of them, as *name*.
+
+    The parameters of *make* are named as the options are.
+    """
+    own = tuple(inspect.signature(make).parameters)
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_one(**given: Any) -> object:  # noqa: ANN401 - click's own
+            values = {each: given.pop(each) for each in own}
+            return command(**{name: make(**values)}, **given)
+
+        decorated: Callable[..., Any] = together(*options)(with_one)
+        return decorated
 
     return add

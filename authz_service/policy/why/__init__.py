@@ -35,12 +35,17 @@ def _untrusted_caller(_facts: Facts) -> str:
     return "who asked has a certificate without a name on the list of --tls-client-san"
 
 
+def _overloaded(_facts: Facts) -> str:
+    return "the service had more Checks than it takes at a time, and refused this one unread"
+
+
 _SENTENCES: Final[Mapping[DenyReason, Callable[[Facts], str]]] = MappingProxyType(
     {
         **of_request.REASONS,
         **of_token.REASONS,
         **of_claims.REASONS,
         DenyReason.UNTRUSTED_CALLER: _untrusted_caller,
+        DenyReason.OVERLOADED: _overloaded,
         DenyReason.INTERNAL_ERROR: _internal_error,
     }
 )

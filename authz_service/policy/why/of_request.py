@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 from authz_service.core.hosts import ANY_HOST
+from authz_service.core.limits import MAX_HEADERS
 from authz_service.core.policy import is_method
 from authz_service.core.request import Host, RequestPath
 from authz_service.policy.why.facts import UnknownError
@@ -153,6 +154,11 @@ def bad_host(facts: Facts) -> str:
     return f"{shown(authority)} is no host name and no address"
 
 
+def too_many_headers(facts: Facts) -> str:
+    """Say how many there are, and how many there may be unless `serve` was told otherwise."""
+    return f"the request has {len(facts.request.headers)} headers, and {MAX_HEADERS} are allowed"
+
+
 def missing_token(facts: Facts) -> str:
     """Say what stands in the place of a bearer token. What may itself be a token is not shown."""
     values = [value for value in facts.request.header_values("authorization") if value]
@@ -186,6 +192,7 @@ REASONS: Final = {
     DenyReason.METHOD_NOT_ALLOWED: method_not_allowed,
     DenyReason.AMBIGUOUS_PATH: ambiguous_path,
     DenyReason.BAD_HOST: bad_host,
+    DenyReason.TOO_MANY_HEADERS: too_many_headers,
     DenyReason.MISSING_TOKEN: missing_token,
     DenyReason.MALFORMED_CREDENTIALS: malformed_credentials,
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from authz_service.core import base64url, strict_json
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
-from authz_service.core.jws import MAX_TOKEN_BYTES
+from authz_service.core.limits import MAX_TOKEN_BYTES
 from authz_service.policy.why.wording import listed, literal, shown
 
 if TYPE_CHECKING:

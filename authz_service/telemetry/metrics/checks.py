@@ -15,11 +15,12 @@ from authz_service.core.decision import DenyReason, refusal
 from authz_service.telemetry.metrics.families import counter, only_counter, only_gauge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
     from prometheus_client.core import Metric
 
     from authz_service.core.decision import Decision
+    from authz_service.telemetry.metrics.sources import Sources
 
     _Labels = tuple[str, str, str, str]
 
@@ -29,7 +30,6 @@ BUCKETS: Final = (
 )  # fmt: skip
 """Upper bounds in seconds: a Check takes some 100 µs, and 2 s where it waits for keys."""
 
-_SHED: Final = "overloaded"
 _SERIES_AT_ONCE: Final = 50  # about half a millisecond
 # An alert asks for an increase, and a series that begins with 1 has none.
 _FROM_THE_START: Final = (("deny", DenyReason.INTERNAL_ERROR.value, "enforce", ""),)
@@ -38,9 +38,9 @@ _FROM_THE_START: Final = (("deny", DenyReason.INTERNAL_ERROR.value, "enforce", "
 class CheckMetrics(Collector):
     """Counts Checks. A resource that has gone with a reload has no series any more."""
 
-    def __init__(self, in_flight: Callable[[], int] | None) -> None:
-        """Nothing was counted yet. *in_flight* tells how many Checks are under way."""
-        self._in_flight = in_flight
+    def __init__(self, sources: Sources) -> None:
+        """Nothing was counted yet. *sources* know how many Checks are under way, or given up."""
+        self._sources = sources
         self._decisions: Counter[_Labels] = Counter(dict.fromkeys(_FROM_THE_START, 0))
         self._durations = {"allow": _Durations(), "deny": _Durations()}
         self._shed = 0
@@ -54,7 +54,7 @@ class CheckMetrics(Collector):
         else:
             mode = "enforce" if deny is decision else "audit"
             labels = ("deny", deny.reason.value, mode, resource)
-            self._shed += labels[1] == _SHED
+            self._shed += deny.reason is DenyReason.OVERLOADED
         self._decisions[labels] += 1
         self._durations[labels[0]].observe(seconds)
 
@@ -78,9 +78,12 @@ class CheckMetrics(Collector):
         yield self._duration()
         shed = "Checks refused at once because too many were under way."
         yield only_counter("authz_checks_shed", shed, self._shed)
-        if self._in_flight is not None:
-            under_way = "Checks that are being decided at the moment."
-            yield only_gauge("authz_checks_in_flight", under_way, self._in_flight())
+        if self._sources.in_flight is not None:
+            under_way = "Checks that have arrived and have not been answered."
+            yield only_gauge("authz_checks_in_flight", under_way, self._sources.in_flight())
+        if self._sources.abandoned is not None:
+            gone = "Checks that were not decided, since their callers had gone."
+            yield only_counter("authz_checks_abandoned", gone, self._sources.abandoned())
 
     def _duration(self) -> Metric:
         family = HistogramMetricFamily(

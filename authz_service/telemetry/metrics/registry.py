@@ -31,7 +31,7 @@ class Metrics:
         """Start every count at zero."""
         sources = sources or Sources()
         self._registry = CollectorRegistry()
-        self._checks = CheckMetrics(sources.in_flight)
+        self._checks = CheckMetrics(sources)
         self._policy = PolicyMetrics(sources.policy_hash)
         collectors: list[Collector] = [self._checks, self._policy, ProcessMetrics(sources)]
         if sources.key_sets is not None:

@@ -86,5 +86,6 @@ class Sources:
     key_sets: Callable[[], Iterable[KeySetStatus]] | None = None
     token_cache: Callable[[], CacheStatistics] | None = None
     in_flight: Callable[[], int] | None = None
+    abandoned: Callable[[], int] | None = None
     log_events_lost: Callable[[], int] | None = None
     certificate_not_after: Callable[[], float] | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from authz_service.core import base64url
-from authz_service.core.jws import MAX_TOKEN_BYTES
+from authz_service.core.limits import MAX_TOKEN_BYTES
 from authz_service.policy.presets import PRESETS
 from tests.policy.folder import KEY_SET
 from tests.policy.testing.suite import AUDIENCE, NOW, POLICY, TWO_ISSUERS

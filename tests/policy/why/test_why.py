@@ -9,7 +9,7 @@ import pytest
 
 from authz_service.core.claims import ClaimReference
 from authz_service.core.conditions import ClaimCondition
-from authz_service.core.decision import Deny, DenyReason
+from authz_service.core.decision import NOT_OF_THE_REQUEST, Deny, DenyReason
 from authz_service.core.forward import ForwardRules
 from authz_service.core.hosts import HostIndex, HostPattern
 from authz_service.core.policy import AccessTokenMarks, Policy, Public, Route
@@ -193,6 +193,11 @@ ROWS: Final[list[Row]] = [
         Check(target="/" + "x" * 9000),
         "ambiguous_path",
         f"the path /{'x' * 199}… {TWO_WAYS}: it has 9001 characters, and 8192 are allowed",
+    ),
+    (
+        Check(headers=(("x", ""),) * 1500),
+        "too_many_headers",
+        "the request has 1501 headers, and 200 are allowed",
     ),
     (Check(authority=""), "bad_host", "the request names no host"),
     (Check(authority="a,b"), "bad_host", "a,b are several hosts, and a request has one"),
@@ -655,9 +660,8 @@ def test_the_sentence_says_what_was_found_and_what_is_needed(
     assert said_of(check) == sentence
 
 
-def test_every_reason_but_our_own_fault_has_a_row() -> None:
-    not_by_a_request = {DenyReason.INTERNAL_ERROR, DenyReason.UNTRUSTED_CALLER}
-    assert {row[1] for row in ROWS} == {None, *DenyReason} - not_by_a_request
+def test_every_reason_that_a_request_brings_about_has_a_row() -> None:
+    assert {row[1] for row in ROWS} == {None, *DenyReason} - NOT_OF_THE_REQUEST
 
 
 @pytest.mark.parametrize("reason", DenyReason)
@@ -673,6 +677,15 @@ def test_a_fault_of_ours_is_called_one() -> None:
     sentence = why(Deny(), request=check.request(), policy=check.policy, keys={}, now=NOW)
     assert sentence == (
         "the service itself failed to decide: a fault of ours, and refused all the same"
+    )
+
+
+def test_an_overload_is_called_one() -> None:
+    check = Check()
+    deny = Deny(DenyReason.OVERLOADED)
+    sentence = why(deny, request=check.request(), policy=check.policy, keys={}, now=NOW)
+    assert sentence == (
+        "the service had more Checks than it takes at a time, and refused this one unread"
     )
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from authz_service.server import rpc
+from authz_service.server import limits
 from authz_service.server.listen import TcpAddress
 from authz_service.server.tls import rotation
 from authz_service.server.tls.callers import CallerList, TrustedCallers
@@ -197,10 +197,7 @@ def test_who_connects_and_says_nothing_is_disconnected(
     monkeypatch: pytest.MonkeyPatch,
     over_tls: bool,  # noqa: FBT001 - of the table
 ) -> None:
-    options = dict(rpc._OPTIONS)
-    assert options["grpc.server_handshake_timeout_ms"] == 10_000
-    shorter = {**options, "grpc.server_handshake_timeout_ms": 100}
-    monkeypatch.setattr(rpc, "_OPTIONS", tuple(shorter.items()))
+    monkeypatch.setattr(limits, "HANDSHAKE", 0.1)
 
     async def _is_disconnected(port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

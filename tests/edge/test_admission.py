@@ -1,0 +1,60 @@
+"""How many Checks are let in, counted where they are and where they wait."""
+
+from __future__ import annotations
+
+from authz_service.ext_authz.admission import Admission
+
+
+def test_as_many_as_may_be_are_let_in_and_then_one_for_each_that_leaves() -> None:
+    admission = Admission(2)
+    assert [admission.enter() for _ in range(4)] == [True, True, False, False]
+    for _ in range(3):
+        admission.leave()
+    assert [admission.enter(), admission.enter()] == [True, False]
+    assert admission.here == 3
+    assert admission.entered == 6
+
+
+def test_those_that_are_refused_count_until_they_have_been_answered() -> None:
+    admission = Admission(1)
+    admission.enter()
+    admission.enter()
+    assert admission.in_flight == 2
+    admission.leave()
+    assert not admission.enter()
+
+
+def test_what_waits_in_grpc_is_refused_as_far_as_it_is_too_much() -> None:
+    admission = Admission(10, look_every=7)
+    admission.watch(lambda: 13)
+
+    def let_in_one_by_one(count: int) -> list[bool]:
+        answers = []
+        for _ in range(count):
+            answers.append(admission.enter())
+            admission.leave()
+        return answers
+
+    assert let_in_one_by_one(6) == [True] * 6
+    assert let_in_one_by_one(7) == [False, True, False, False, True, True, True]
+    admission.watch(lambda: 10)
+    assert all(let_in_one_by_one(8))
+
+
+def test_in_an_overload_that_does_not_end_one_check_of_four_is_decided() -> None:
+    admission = Admission(10, look_every=1)
+    admission.watch(lambda: 10_000)
+    answers = []
+    for _ in range(8):
+        answers.append(admission.enter())
+        admission.leave()
+    assert answers == [False, False, False, True] * 2
+
+
+def test_what_waits_in_grpc_is_in_flight() -> None:
+    admission = Admission(10)
+    admission.watch(lambda: 700)
+    assert admission.in_flight == 700
+    admission.watch(lambda: 0)
+    admission.enter()
+    assert admission.in_flight == 1
