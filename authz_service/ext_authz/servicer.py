@@ -169,8 +169,9 @@ class AuthorizationServicer:
         # Without any keys the issuer is in trouble: say so now, and do not pile up Checks.
         if fetch is None or deny.reason is not DenyReason.UNKNOWN_KEY:
             return decision
-        if self._waiting_for_keys >= self._limits.waiting_for_keys and decision is deny:
-            return replace(deny, reason=DenyReason.OVERLOADED)  # nobody knows yet what it is
+        if self._waiting_for_keys >= self._limits.waiting_for_keys:
+            # Nobody knows yet what it is; where that is only reported, it is told as it looks now.
+            return replace(deny, reason=DenyReason.OVERLOADED) if decision is deny else decision
         if not await self._wait(fetch, time_remaining):
             return decision
         return self._decide_now(request)

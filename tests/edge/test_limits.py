@@ -15,7 +15,15 @@ from authz_service.ext_authz.limits import CheckLimits
 from authz_service.server.health import MAX_WATCHES
 from authz_service.server.limits import HARD_BOUND, RpcLimits
 from tests.edge.rig import CHECK, PATIENCE, Caller, FakeKeys, Observer, edge, reason, servicer
-from tests.edge.shop import check_request, foreign_keys, key_set_of, mint, shop_policy
+from tests.edge.shop import (
+    POLICY,
+    check_request,
+    foreign_keys,
+    key_set_of,
+    mint,
+    policy_from,
+    shop_policy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,6 +197,21 @@ def test_only_half_of_the_checks_may_wait_for_keys() -> None:
             _bring_keys(keys)
             for check in waiting:
                 assert (await check).status.code == 0
+
+    asyncio.run(exchange())
+
+
+def test_what_is_only_audited_passes_when_too_many_wait_for_keys() -> None:
+    async def exchange() -> None:
+        keys = _fetching()
+        policy = policy_from(POLICY.replace("version: 1\n", "version: 1\nmode: audit\n"))
+        served = servicer(policy=policy, keys=keys, limits=NO_KEY_COMES)
+        async with edge(served) as caller:
+            waiting = [await _one_more_waits(caller, keys) for _ in range(2)]
+            response = await caller.check(_unknown_key())
+            assert (response.status.code, reason(response)) == (0, "unknown_key")
+            _bring_keys(keys)
+            assert [(await check).status.code for check in waiting] == [0, 0]
 
     asyncio.run(exchange())
 
