@@ -85,7 +85,8 @@ def test_bash_completes_commands_options_and_choices(completed: dict[str, list[s
     assert completed[""] == COMMANDS
     assert completed["sch"] == ["schema"]
     assert completed["-"] == ["--version", "-h", "--help"]
-    assert completed["serve --log"] == ["--log-format", "--log-level"]
+    options = ("format", "level", "allows", "identity", "identity-key-file", "path")
+    assert completed["serve --log"] == [f"--log-{option}" for option in options]
     assert completed["serve --log-format "] == ["json", "console"]
     assert completed["completion "] == ["bash", "zsh", "fish"]
     assert "policy" in completed["schema "]

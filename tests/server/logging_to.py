@@ -57,7 +57,7 @@ async def logging_to(
             stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=environment(),
         )  # fmt: skip
     try:
-        await eventually(address.exists, within=PATIENCE)
+        await eventually(address.exists, within=2 * PATIENCE)
         async with grpc.aio.insecure_channel(f"unix:{address}") as channel:
             await asyncio.wait_for(channel.channel_ready(), PATIENCE)
             yield LoggingService(process, Caller(channel), errors)

@@ -36,11 +36,20 @@ class _Pipe:
     def __init__(self) -> None:
         self.read_end, self.write_end = os.pipe()
         fcntl.fcntl(self.write_end, F_SETPIPE_SZ, PIPE_BYTES)
+        self._outputs: list[Output] = []
+
+    def output(self, *, capacity: int = 1000) -> Output:
+        """Make one that writes into it."""
+        self._outputs.append(output := _output(self.write_end, capacity=capacity))
+        return output
 
     def close(self) -> None:
-        for descriptor in (self.read_end, self.write_end):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        """Close it, but not before its outputs are done: its numbers will be another file's."""
+        with contextlib.suppress(OSError):
+            os.close(self.read_end)
+        for output in self._outputs:
+            assert output.flush(PATIENCE)
+        os.close(self.write_end)
 
     def read(self, count: int) -> list[str]:
         """Read up to *count* lines, one byte at a time."""
@@ -69,7 +78,7 @@ def _output(descriptor: int | None, *, capacity: int = 1000) -> Output:
 
 
 def test_lines_are_written_in_their_order(pipe: _Pipe) -> None:
-    output = _output(pipe.write_end)
+    output = pipe.output()
     for number in range(100):
         output.put(f"line {number}")
     assert output.flush(PATIENCE)
@@ -111,7 +120,7 @@ def _waiting(pipe: _Pipe) -> int:
 
 def test_who_logs_is_not_kept_waiting_by_a_reader_that_stalls(pipe: _Pipe) -> None:
     """What is beyond the capacity is lost, and said to be."""
-    output = _output(pipe.write_end, capacity=20)
+    output = pipe.output(capacity=20)
     stuck = _stall(output, pipe)
     for number in range(1000):
         output.put(f"line {number}")
@@ -124,7 +133,7 @@ def test_who_logs_is_not_kept_waiting_by_a_reader_that_stalls(pipe: _Pipe) -> No
 
 
 def test_a_stalled_reader_is_not_waited_for_at_the_end(pipe: _Pipe) -> None:
-    output = _output(pipe.write_end)
+    output = pipe.output()
     _stall(output, pipe)
     assert not output.flush(0.01)
 
@@ -135,7 +144,7 @@ def test_nothing_logged_is_nothing_to_wait_for() -> None:
 
 def test_a_closed_pipe_loses_lines_and_nothing_else(pipe: _Pipe) -> None:
     os.close(pipe.read_end)
-    output = _output(pipe.write_end)
+    output = pipe.output()
     for _ in range(3):
         output.put("line")
     assert output.flush(PATIENCE)
@@ -193,7 +202,7 @@ def test_when_there_is_space_again_lines_are_written_and_the_loss_is_told(tmp_pa
 
 def test_a_pipe_that_somebody_made_non_blocking_is_waited_for_all_the_same(pipe: _Pipe) -> None:
     os.set_blocking(pipe.write_end, False)
-    output = _output(pipe.write_end)
+    output = pipe.output()
     stuck = _stall(output, pipe)
     output.put("next")
     assert pipe.read(2) == [stuck, "next"]
@@ -211,7 +220,7 @@ class _LogsAtItsEnd:
 
 def test_a_finalizer_may_log_wherever_it_runs(pipe: _Pipe) -> None:
     """Also in the middle of logging, in the same thread; a lock would wait for itself."""
-    output = _output(pipe.write_end, capacity=10_000)
+    output = pipe.output(capacity=10_000)
     with _collecting_often():
         for _ in range(50):
             _LogsAtItsEnd(output)
@@ -234,7 +243,7 @@ def _collecting_often() -> Iterator[None]:
 def test_where_no_thread_is_to_be_had_lines_are_lost(
     pipe: _Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = _output(pipe.write_end)
+    output = pipe.output()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", _no_thread)
         output.put("line")

@@ -44,6 +44,7 @@ class Output:
         """Begin with an empty queue, without a thread: in the child after a fork, there is none."""
         # Finalizers may log in the middle of what their thread does, and of its logging too.
         self._counting = threading.RLock()
+        self._starting = threading.Lock()
         self._queue: SimpleQueue[str | threading.Event] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -71,12 +72,14 @@ class Output:
         return reached.wait(within)
 
     def _has_thread(self) -> bool:
-        if self._thread is None:
-            with self._counting, contextlib.suppress(RuntimeError):  # no more threads to be had
-                if self._thread is None:
-                    thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
-                    thread.start()
-                    self._thread = thread
+        """Whether there is a thread, or will be: whoever starts it may be interrupted to log."""
+        if self._thread is not None or not self._starting.acquire(blocking=False):
+            return True
+        with contextlib.suppress(RuntimeError):  # no more threads to be had
+            thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
+            thread.start()
+            self._thread = thread
+        self._starting.release()
         return self._thread is not None
 
     def _lose(self, lines: int) -> None:
