@@ -23,6 +23,7 @@ from authz_service.ext_authz.limits import CheckLimits
 from authz_service.ext_authz.servicer import SERVICE_NAME, AuthorizationServicer
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
+from authz_service.server.limits import RpcLimits
 from authz_service.server.listen import TcpAddress
 from authz_service.server.rpc import RpcServer
 from tests.support.event_loops import FakeClock, eventually, in_event_loop
@@ -95,9 +96,9 @@ async def serving(
             refresher,
             lambda _check: None,
             clock=lambda: NOW,
-            limits=CheckLimits(key_wait=max_key_wait),
+            limits=CheckLimits(checks=2 * BURST, key_wait=max_key_wait),
         )
-        server = RpcServer(servicer)
+        server = RpcServer(servicer, RpcLimits(streams=2 * BURST))
         address = await server.start(TcpAddress("127.0.0.1", 0))
         refresher.start()
         try:

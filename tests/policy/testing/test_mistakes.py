@@ -18,7 +18,7 @@ A_REQUEST: Final = "write a method and a URL: GET /products, or GET https://host
 A_TOKEN: Final = "write the name of a token, none, or a mapping such as {claims: {scope: a}}"
 AN_EXPECTATION: Final = "write allow, deny, a reason, or a mapping such as {status: 403}"
 A_TIME: Final = "now: write a time with its offset, such as 2026-01-01T00:00:00Z"
-STATUSES: Final = "200, 400, 401, 403, 500, 503"
+STATUSES: Final = "200, 400, 401, 403, 431, 500, 503"
 ONE_EACH: Final = "requests: write one request in each row, as in - GET /products: allow"
 ROW_TOKEN: Final = "tokens: write either token: with a name or none, or a new one with claims:"
 
