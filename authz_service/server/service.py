@@ -94,7 +94,7 @@ class _Service:
             policy,
             self._refresher,
             self._observe,
-            trusts=TrustedCallers(transport.callers) if transport.callers else None,
+            trusts=_trusts(transport),
             limits=limits.checks,
             verified=self._verified,
         )
@@ -250,6 +250,13 @@ class _Service:
             self._watched = watched
             self._watch.move()
         self._changed.set()
+
+
+def _trusts(transport: TransportSettings) -> TrustedCallers | None:
+    """None where clients are not asked for a certificate."""
+    if transport.tls is None or transport.tls.client_ca is None:
+        return None
+    return TrustedCallers(transport.callers)
 
 
 def _storage(directory: Path | None) -> DirectoryStorage | None:
