@@ -184,9 +184,8 @@ class AuthorizationServicer:
         if fetch is None or deny.reason is not DenyReason.UNKNOWN_KEY:
             return decision
         if self._waiting_for_keys >= self._limits.waiting_for_keys:
-            if decision is not deny:
-                return decision  # in audit mode it passes either way
-            return replace(deny, reason=DenyReason.OVERLOADED)  # nobody knows yet what it is
+            # Nobody knows yet what it is; where that is only reported, it is told as it looks now.
+            return replace(deny, reason=DenyReason.OVERLOADED) if decision is deny else decision
         if not await self._wait(fetch, time_remaining):
             return decision
         return self._decide_now(request)

@@ -51,6 +51,8 @@ def channel_arguments(limits: RpcLimits) -> Sequence[tuple[str, int]]:
         ("grpc.max_connection_idle_ms", _ms(limits.connection_idle)),
         ("grpc.keepalive_time_ms", _ms(limits.keepalive_time)),
         ("grpc.keepalive_timeout_ms", _ms(limits.keepalive_timeout)),
+        # What gRPC really waits for is the answer to its ping: a minute, unless this is less.
+        ("grpc.http2.ping_timeout_ms", _ms(limits.keepalive_timeout)),
         # Also where nothing is under way: so that a peer that has vanished is found, and since
         # Envoy's connection_keepalive pings then too.
         ("grpc.keepalive_permit_without_calls", 1),
@@ -59,6 +61,7 @@ def channel_arguments(limits: RpcLimits) -> Sequence[tuple[str, int]]:
         ("grpc.http2.max_ping_strikes", 0),
         # What waits to be handed over is refused by us. gRPC would cancel it, which is no refusal,
         # and count it as under way for ever.
+        ("grpc.enable_channelz", 1),  # which counts what waits
         ("grpc.server.max_pending_requests", _NO_LIMIT),
         ("grpc.server.max_pending_requests_hard_limit", _NO_LIMIT),
         # Who connects and then says nothing, in TLS or in HTTP/2, holds a descriptor no longer.

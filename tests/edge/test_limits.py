@@ -15,7 +15,15 @@ from authz_service.ext_authz.limits import CheckLimits
 from authz_service.server.health import MAX_WATCHES
 from authz_service.server.limits import HARD_BOUND, RpcLimits
 from tests.edge.rig import CHECK, PATIENCE, Caller, FakeKeys, Observer, edge, reason, servicer
-from tests.edge.shop import check_request, foreign_keys, key_set_of, mint, shop_policy
+from tests.edge.shop import (
+    POLICY,
+    check_request,
+    foreign_keys,
+    key_set_of,
+    mint,
+    policy_from,
+    shop_policy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     )
     from authz_service.ext_authz.servicer import AuthorizationServicer
 
+_NOT_SHARED = [("grpc.use_local_subchannel_pool", 1)]
 NO_KEY_COMES = CheckLimits(checks=4, key_wait=PATIENCE)
 
 
@@ -192,6 +201,21 @@ def test_only_half_of_the_checks_may_wait_for_keys() -> None:
     asyncio.run(exchange())
 
 
+def test_what_is_only_audited_passes_when_too_many_wait_for_keys() -> None:
+    async def exchange() -> None:
+        keys = _fetching()
+        policy = policy_from(POLICY.replace("version: 1\n", "version: 1\nmode: audit\n"))
+        served = servicer(policy=policy, keys=keys, limits=NO_KEY_COMES)
+        async with edge(served) as caller:
+            waiting = [await _one_more_waits(caller, keys) for _ in range(2)]
+            response = await caller.check(_unknown_key())
+            assert (response.status.code, reason(response)) == (0, "unknown_key")
+            _bring_keys(keys)
+            assert [(await check).status.code for check in waiting] == [0, 0]
+
+    asyncio.run(exchange())
+
+
 def test_those_that_stopped_waiting_make_room_for_others() -> None:
     async def exchange() -> None:
         keys = _fetching()
@@ -273,6 +297,43 @@ def test_a_check_with_time_left_is_decided(seconds: float | None) -> None:
     assert asyncio.run(_answer(served, seconds)).status.code == 0
     assert [refusal(check.decision) for check in observer.checks] == [None]
     assert served.abandoned == 0
+
+
+# Connections
+
+
+def test_what_is_more_than_a_connection_may_carry_waits_at_the_caller() -> None:
+    async def exchange() -> None:
+        keys = _fetching()
+        async with edge(servicer(keys=keys), limits=RpcLimits(streams=2)) as caller:
+            await caller.check(check_request("/healthz"))  # the settings have arrived
+            checks = [await _one_more_waits(caller, keys) for _ in range(2)]
+            checks.append(asyncio.create_task(caller.check(_unknown_key())))
+            async with grpc.aio.insecure_channel(caller.address, options=_NOT_SHARED) as channel:
+                assert (await Caller(channel).check(check_request("/healthz"))).status.code == 0
+            assert len(keys.nudges) == 2
+            _bring_keys(keys)
+            assert [(await check).status.code for check in checks] == [0, 0, 0]
+
+    asyncio.run(exchange())
+
+
+def test_a_peer_that_does_not_answer_a_ping_is_given_up() -> None:
+    async def exchange() -> bytes:
+        limits = RpcLimits(keepalive_time=1, keepalive_timeout=0.1)
+        async with edge(servicer(), limits=limits) as caller:
+            host, _, port = caller.address.rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    return await reader.read()
+            finally:
+                writer.close()
+                await writer.wait_closed()
+
+    ping = b"\0\0\10\6\0\0\0\0\0"  # RFC 9113, section 6.7
+    assert ping in asyncio.run(exchange())
 
 
 # Messages
