@@ -52,6 +52,8 @@ Without keys, tokens of theirs would be refused that a moment later are fine; an
 issuer that is down does without everything else that has changed.
 """
 
+_LEFT_FOR_SPANS: Final = last_resort.SPARE / 2  # seconds, where Checks took all of the grace
+
 _log = structlog.get_logger(__name__)
 
 
@@ -208,17 +210,15 @@ class _Service:
         _log.info("stopping")
         for task in self._background:
             task.cancel()
-        await self._stop_serving(self._settings.limits.grace)
+        now, grace = asyncio.get_running_loop().time, self._settings.limits.grace
+        ends = now() + grace
+        await self._rpc.drain(grace)
+        await self._rpc.stop(max(0.0, ends - now()))
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._refresher.stop()
-        await self._observe.stop()
+        await self._observe.stop(within=max(ends - now(), _LEFT_FOR_SPANS))
         await self._admin.stop()
         _log.info("stopped")
-
-    async def _stop_serving(self, grace: float) -> None:
-        ends = asyncio.get_running_loop().time() + grace
-        await self._rpc.drain(grace)
-        await self._rpc.stop(max(0.0, ends - asyncio.get_running_loop().time()))
 
     def _readiness(self) -> Readiness:
         return Readiness.of(
