@@ -32,7 +32,8 @@ _SPIFFE_ID: Final = re.compile(
 )
 _MAX_SPIFFE_BYTES: Final = 2048
 _DNS_NAME: Final = re.compile(
-    r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+    r"(?=.{1,253}\Z)(?!(?:[0-9]+\.){3}[0-9]+\Z)"  # an IPv4 address, which no DNS name is
+    r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
     r"(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*",
     re.ASCII,
 )

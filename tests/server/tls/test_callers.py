@@ -49,7 +49,9 @@ def test_what_no_workload_can_have_as_its_spiffe_id_is_refused(name: str) -> Non
     assert str(refusal.value).isprintable()
 
 
-@pytest.mark.parametrize("name", ["envoy", "ENVOY.edge.svc", "xn--80ak6aa92e.com", "a_b.c", "1.2"])
+@pytest.mark.parametrize(
+    "name", ["envoy", "ENVOY.edge.svc", "xn--80ak6aa92e.com", "a_b.c", "1.2", "10.0.0.1.a"]
+)
 def test_a_dns_name_can_be_listed_in_any_case(name: str) -> None:
     assert CallerList.parse([name]) == CallerList(frozenset(), frozenset({name.lower()}))
 
@@ -59,7 +61,7 @@ def test_a_dns_name_can_be_listed_in_any_case(name: str) -> None:
     [
         "", "*", "*.example.com", "a.*.com", ".example.com", "example.com.", "a..b", "-a.com",
         "https://example.com", "a/b", "a:80", "::1", "a@b", "a b", "m\u00fcnchen.de", "a\n",
-        "\x1b[2J", "x" * 64, ".".join(["x" * 60] * 5), "spiffe:/a/b",
+        "\x1b[2J", "x" * 64, ".".join(["x" * 60] * 5), "spiffe:/a/b", "10.0.0.1",
     ],
 )  # fmt: skip
 def test_what_is_no_dns_name_is_refused(name: str) -> None:
