@@ -11,6 +11,7 @@ few is decided all the same, or in an overload that does not end nothing would e
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -22,18 +23,32 @@ TAKE_EVERY: Final = 4
 LOOK_EVERY: Final = 64
 """Checks between two looks at what waits. A look costs about as much as a decision."""
 
+TRUE_FOR: Final = 0.25
+"""Seconds after which nothing is refused for what a look has found: those may all have gone."""
+
 
 class Admission:
     """Counts Checks in and out."""
 
-    def __init__(self, most: int, *, look_every: int = LOOK_EVERY) -> None:
-        """Take *most* Checks at a time. A look is taken after every *look_every* of them."""
+    def __init__(
+        self,
+        most: int,
+        *,
+        look_every: int = LOOK_EVERY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take *most* Checks at a time. A look is taken after every *look_every* of them.
+
+        *clock* gives seconds and does not go back.
+        """
         self.most: Final = most
         self._look_every = look_every
+        self._clock = clock
         self._here = 0
         self._entered = 0
         self._to_refuse = 0
         self._until_look = look_every
+        self._true_until = 0.0
         self._calls: Callable[[], int] = lambda: 0
 
     def watch(self, calls: Callable[[], int]) -> None:
@@ -60,13 +75,17 @@ class Admission:
         self._here += 1
         self._entered += 1
         self._until_look -= 1
-        if self._until_look <= 0:
-            self._until_look = self._look_every
-            self._to_refuse = self._calls() - self.most
+        if self._until_look <= 0 or (self._to_refuse > 0 and self._clock() >= self._true_until):
+            self._look()
         if self._to_refuse > 0 and self._entered % TAKE_EVERY:
             self._to_refuse -= 1
             return False
         return self._here <= self.most
+
+    def _look(self) -> None:
+        self._until_look = self._look_every
+        self._to_refuse = self._calls() - self.most
+        self._true_until = self._clock() + TRUE_FOR
 
     def leave(self) -> None:
         """Count a Check out, answered or given up."""

@@ -65,8 +65,8 @@ def parse_address(text: str) -> Address:
 
     Raises ValueError for anything else.
     """
-    if text.startswith("unix:/"):
-        return UnixAddress(Path(text.removeprefix("unix:")))
+    if text.startswith("unix:/") and (path := Path(text.removeprefix("unix:"))).name:
+        return UnixAddress(path)
     if text.startswith("unix:@"):
         return AbstractAddress(_abstract_name(text.removeprefix("unix:@")))
     match = _HOST_PORT.fullmatch(text)

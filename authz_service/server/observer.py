@@ -50,12 +50,12 @@ class CheckObserver:
             metadata = check.metadata() or ()
             self._traces.record(check.request, check.decision, check.seconds, metadata)
 
-    async def stop(self) -> None:
-        """Let the collector have the last spans, if it takes them in time."""
+    async def stop(self, *, within: float) -> None:
+        """Let the collector have the last spans, if it takes them in time: *within* seconds."""
         if self._traces is None:
             return
         try:
-            async with asyncio.timeout(TRACES_WITHIN):
+            async with asyncio.timeout(min(within, TRACES_WITHIN)):
                 await in_background(self._traces.stop)
         except TimeoutError:
             _log.warning("traces_lost", why="they could not be exported in time")

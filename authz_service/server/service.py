@@ -52,6 +52,8 @@ Without keys, tokens of theirs would be refused that a moment later are fine; an
 issuer that is down does without everything else that has changed.
 """
 
+_LEFT_FOR_SPANS: Final = last_resort.SPARE / 2  # seconds, where Checks took all of the grace
+
 _log = structlog.get_logger(__name__)
 
 
@@ -94,7 +96,7 @@ class _Service:
             policy,
             self._refresher,
             self._observe,
-            trusts=TrustedCallers(transport.callers) if transport.callers else None,
+            trusts=_trusts(transport),
             limits=limits.checks,
             verified=self._verified,
         )
@@ -208,17 +210,15 @@ class _Service:
         _log.info("stopping")
         for task in self._background:
             task.cancel()
-        await self._stop_serving(self._settings.limits.grace)
+        now, grace = asyncio.get_running_loop().time, self._settings.limits.grace
+        ends = now() + grace
+        await self._rpc.drain(grace)
+        await self._rpc.stop(max(0.0, ends - now()))
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._refresher.stop()
-        await self._observe.stop()
+        await self._observe.stop(within=max(ends - now(), _LEFT_FOR_SPANS))
         await self._admin.stop()
         _log.info("stopped")
-
-    async def _stop_serving(self, grace: float) -> None:
-        ends = asyncio.get_running_loop().time() + grace
-        await self._rpc.drain(grace)
-        await self._rpc.stop(max(0.0, ends - asyncio.get_running_loop().time()))
 
     def _readiness(self) -> Readiness:
         return Readiness.of(
@@ -250,6 +250,13 @@ class _Service:
             self._watched = watched
             self._watch.move()
         self._changed.set()
+
+
+def _trusts(transport: TransportSettings) -> TrustedCallers | None:
+    """None where clients are not asked for a certificate."""
+    if transport.tls is None or transport.tls.client_ca is None:
+        return None
+    return TrustedCallers(transport.callers)
 
 
 def _storage(directory: Path | None) -> DirectoryStorage | None:

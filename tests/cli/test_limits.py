@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -11,7 +12,7 @@ from authz_service.cli import serve as serve_module
 from authz_service.cli.serve import command
 from authz_service.core.limits import RequestLimits
 from authz_service.ext_authz.limits import CheckLimits
-from authz_service.server.limits import RpcLimits, ServeLimits
+from authz_service.server.limits import RpcLimits, ServeLimits, channel_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,6 +76,24 @@ def test_every_option_arrives_where_it_belongs(limits_of: Callable[..., ServeLim
         rpc=RpcLimits(5000, 9, 11.0, 12.5, 13.0, 14.0),
         grace=0.0,
     )
+
+
+def test_the_largest_limits_are_such_that_grpc_has_room_for(
+    limits_of: Callable[..., ServeLimits],
+) -> None:
+    largest = {
+        parameter.name: parameter.type.max
+        for parameter in command.params
+        if isinstance(parameter.type, click.IntRange | click.FloatRange)
+    }
+    options = (
+        f"--{name.replace('_', '-')}={limit}"
+        for name, limit in largest.items()
+        if limit is not None
+    )
+    given = dict(channel_arguments(limits_of(*options).rpc))
+    assert given["grpc.max_connection_age_ms"] == 24 * 86400 * 1000
+    assert max(given.values()) < 2**31
 
 
 def test_a_limit_is_an_environment_variable_too(limits_of: Callable[..., ServeLimits]) -> None:

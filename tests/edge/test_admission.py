@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from authz_service.ext_authz.admission import Admission
+from authz_service.ext_authz.admission import TRUE_FOR, Admission
+
+
+def _standing_still() -> float:
+    return 0.0
 
 
 def test_as_many_as_may_be_are_let_in_and_then_one_for_each_that_leaves() -> None:
@@ -25,7 +29,7 @@ def test_those_that_are_refused_count_until_they_have_been_answered() -> None:
 
 
 def test_what_waits_in_grpc_is_refused_as_far_as_it_is_too_much() -> None:
-    admission = Admission(10, look_every=7)
+    admission = Admission(10, look_every=7, clock=_standing_still)
     admission.watch(lambda: 13)
 
     def let_in_one_by_one(count: int) -> list[bool]:
@@ -39,6 +43,19 @@ def test_what_waits_in_grpc_is_refused_as_far_as_it_is_too_much() -> None:
     assert let_in_one_by_one(7) == [False, True, False, False, True, True, True]
     admission.watch(lambda: 10)
     assert all(let_in_one_by_one(8))
+
+
+def test_what_was_too_much_and_has_gone_keeps_nobody_out() -> None:
+    now = 0.0
+    admission = Admission(10, look_every=7, clock=lambda: now)
+    admission.watch(lambda: 1000)
+    for _ in range(7):
+        admission.enter()
+        admission.leave()
+    admission.watch(lambda: 1)
+    assert [admission.enter(), admission.enter()] == [True, False]  # it was seen just now
+    now = TRUE_FOR
+    assert [admission.enter() for _ in range(8)] == [True] * 8
 
 
 def test_in_an_overload_that_does_not_end_one_check_of_four_is_decided() -> None:

@@ -264,6 +264,9 @@ class _Context:
     def time_remaining(self) -> float | None:
         return self.seconds
 
+    def invocation_metadata(self) -> None:
+        """Tell of nothing beside the Check."""
+
     def add_done_callback(self, callback: Callable[[object], None]) -> None:
         self.done = callback
 

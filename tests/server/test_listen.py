@@ -44,6 +44,7 @@ NOT_UNDERSTOOD: Final = (
     "[fe80::1%eth0]:80", " 127.0.0.1:80", "127.0.0.1:80 ", "127.0.0.1:80\n", "*:80",
     "http://127.0.0.1:80", "user@127.0.0.1:80", "127.0.0.1:80/", "a,b:80", "a b:80",
     "unix:", "unix:relative.sock", "unix", "UNIX:/run/x.sock", "off", "@authz", "unix-abstract:x",
+    "unix:/", "unix://", "unix:/./",
 )  # fmt: skip
 
 

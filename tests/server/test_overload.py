@@ -83,6 +83,6 @@ def test_checks_that_are_refused_unread_are_counted_and_not_logged_one_by_one(
         overloads = [event for event in events if event["event"] == "overloaded"]
         assert overloads[0]["refused"] == 1
         assert len([event for event in events if event["event"] == "check"]) == 1
-        assert '{decision="deny",mode="enforce",reason="overloaded"} 5.0' in metrics
+        assert '{decision="deny",mode="enforce",reason="overloaded",resource=""} 5.0' in metrics
 
     asyncio.run(exchange())

@@ -75,3 +75,23 @@ def test_a_collector_that_takes_nothing_holds_up_no_check_and_no_stop(
 
     with nobody:
         asyncio.run(exchange())
+
+
+def test_a_collector_that_hangs_makes_no_failure_of_a_stop_with_little_grace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def exchange() -> None:
+        async with collector() as collecting:
+            collecting.gate.clear()
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collecting.endpoint)
+            async with (
+                service(tmp_path, PUBLIC_ONLY, "--grace", "1") as running,
+                running.caller() as caller,
+            ):
+                await caller.check(check_request("/healthz"))
+                running.signal(signal.SIGTERM)
+                ended = [event["event"] for event in await running.rest_of_the_log()]
+                assert ended[-3:] == ["stopping", "traces_lost", "stopped"]
+                assert await running.exit_status() == 0
+
+    asyncio.run(exchange())

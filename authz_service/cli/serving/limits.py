@@ -14,6 +14,7 @@ from authz_service.server.limits import RpcLimits, ServeLimits
 _CHECKS: Final = CheckLimits()
 _RPC: Final = RpcLimits()
 _DAY: Final = 86400.0
+_LONGEST: Final = 24 * _DAY  # in milliseconds, what gRPC has room for
 
 
 class _Seconds(click.FloatRange):
@@ -85,12 +86,12 @@ options = as_one(
     ),
     setting(
         "--max-connection-age", default=_RPC.connection_age, metavar="SECONDS",
-        type=_Seconds(1, 30 * _DAY),
+        type=_Seconds(1, _LONGEST),
         help="Age in seconds at which a connection is to be replaced by a new one.",
     ),
     setting(
         "--max-connection-idle", default=_RPC.connection_idle, metavar="SECONDS",
-        type=_Seconds(1, 30 * _DAY),
+        type=_Seconds(1, _LONGEST),
         help="Seconds without a Check after which a connection is closed.",
     ),
     setting(

@@ -32,7 +32,9 @@ def _internal_error(_facts: Facts) -> str:
 
 
 def _untrusted_caller(_facts: Facts) -> str:
-    return "who asked has a certificate without a name on the list of --tls-client-san"
+    return (
+        "who asked has a certificate that expired, or has no name on the list of --tls-client-san"
+    )
 
 
 def _overloaded(_facts: Facts) -> str:

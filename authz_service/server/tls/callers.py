@@ -1,13 +1,16 @@
 """Who may ask: the names in a client's certificate, held against a list.
 
 gRPC has let a client's certificate through already: it is of the client CA, for clients, and was
-valid when the connection began. Its names are read from the certificate itself, each kind for
-itself: gRPC's own list of them ends a name at its first NUL, and mixes the kinds.
+valid when it was looked at. That was when the connection began, or an earlier one whose TLS session
+goes on in this one: for days, and gRPC has no way to forbid it. So its end is looked at here then.
+Its names are read from the certificate itself, each kind for itself: gRPC's own list of them ends a
+name at its first NUL, and mixes the kinds.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -18,7 +21,7 @@ from cryptography import x509
 from authz_service.policy.problems import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import grpc.aio
 
@@ -29,11 +32,13 @@ _SPIFFE_ID: Final = re.compile(
 )
 _MAX_SPIFFE_BYTES: Final = 2048
 _DNS_NAME: Final = re.compile(
-    r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+    r"(?=.{1,253}\Z)(?!(?:[0-9]+\.){3}[0-9]+\Z)"  # an IPv4 address, which no DNS name is
+    r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
     r"(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*",
     re.ASCII,
 )
 _PEM: Final = "x509_pem_cert"
+_SESSION_REUSED: Final = "ssl_session_reused"
 _REMEMBERED: Final = 256  # certificates
 _MAX_SHOWN: Final = 8  # names
 _MAX_SHOWN_CHARS: Final = 200  # of each
@@ -133,17 +138,31 @@ def _check_dns_name(name: str) -> None:
 class TrustedCallers:
     """Tells the callers on a list from the others. For each certificate that is found out once."""
 
-    def __init__(self, listed: CallerList) -> None:
-        """Trust the callers on *listed*, and nobody else."""
+    def __init__(
+        self, listed: CallerList | None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Trust the callers on *listed*, and nobody else; None lists all that gRPC lets through.
+
+        *clock* gives seconds since the epoch.
+        """
         self._listed = listed
+        self._clock = clock
         self._judge = lru_cache(maxsize=_REMEMBERED)(self._judge_anew)
+        self._not_after = lru_cache(maxsize=_REMEMBERED)(_not_after)
+        self._tell_of_end = lru_cache(maxsize=_REMEMBERED)(_tell_of_end)
 
     def __call__(self, context: grpc.aio.ServicerContext[object, object]) -> bool:
-        """Whether the caller's certificate has a name on the list."""
+        """Whether the caller's certificate has a name on the list, and may still be used."""
         properties: Mapping[str, Iterable[bytes]] = context.auth_context()
-        return self._judge(b"".join(properties.get(_PEM, ())))
+        pem = b"".join(properties.get(_PEM, ()))
+        if b"true" in properties.get(_SESSION_REUSED, ()) and self._clock() > self._not_after(pem):
+            self._tell_of_end(pem)
+            return False
+        return self._judge(pem)
 
     def _judge_anew(self, pem: bytes) -> bool:
+        if self._listed is None:
+            return True
         names = CertificateNames.of(pem)
         trusted = names in self._listed
         if not trusted:
@@ -153,3 +172,19 @@ class TrustedCallers:
                 effect="its Checks are denied: --tls-client-san lists none of these",
             )
         return trusted
+
+
+def _not_after(pem: bytes) -> float:
+    """When the certificate expires, in seconds since the epoch; long ago if it is none."""
+    try:
+        return x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    except ValueError:
+        return float("-inf")
+
+
+def _tell_of_end(pem: bytes) -> None:
+    _log.warning(
+        "caller_not_trusted",
+        names=str(CertificateNames.of(pem)),
+        effect="its Checks are denied: its certificate has expired since it was looked at",
+    )

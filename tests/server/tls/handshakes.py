@@ -17,7 +17,7 @@ from tests.edge.shop import check_request
 from tests.support.certificates import authority
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import CheckResponse
@@ -51,7 +51,11 @@ async def serving_tls(
 
 @contextlib.asynccontextmanager
 async def connected(
-    port: int, client: Leaf | None, *, ca: Authority | None = None
+    port: int,
+    client: Leaf | None,
+    *,
+    ca: Authority | None = None,
+    options: Sequence[tuple[str, Any]] = (),
 ) -> AsyncIterator[Caller]:
     """Connect with *client*'s certificate, trusting servers of *ca*."""
     credentials = grpc.ssl_channel_credentials(
@@ -60,7 +64,9 @@ async def connected(
         client.certificate if client else None,
     )
     target = f"localhost:{port}"
-    async with grpc.aio.secure_channel(target, credentials, options=_OPTIONS) as channel:
+    async with grpc.aio.secure_channel(
+        target, credentials, options=(*_OPTIONS, *options)
+    ) as channel:
         yield Caller(channel)
 
 

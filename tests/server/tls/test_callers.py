@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,7 @@ from cryptography import x509
 
 from authz_service.server.tls import callers
 from authz_service.server.tls.callers import CallerList, CertificateNames, TrustedCallers
-from tests.support.certificates import ENVOY_ID, authority, dns, uri
+from tests.support.certificates import DAY, ENVOY_ID, authority, dns, uri
 from tests.support.log_events import captured
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def test_what_no_workload_can_have_as_its_spiffe_id_is_refused(name: str) -> Non
     assert str(refusal.value).isprintable()
 
 
-@pytest.mark.parametrize("name", ["envoy", "ENVOY.edge.svc", "xn--80ak6aa92e.com", "a_b.c", "1.2"])
+@pytest.mark.parametrize(
+    "name", ["envoy", "ENVOY.edge.svc", "xn--80ak6aa92e.com", "a_b.c", "1.2", "10.0.0.1.a"]
+)
 def test_a_dns_name_can_be_listed_in_any_case(name: str) -> None:
     assert CallerList.parse([name]) == CallerList(frozenset(), frozenset({name.lower()}))
 
@@ -58,7 +61,7 @@ def test_a_dns_name_can_be_listed_in_any_case(name: str) -> None:
     [
         "", "*", "*.example.com", "a.*.com", ".example.com", "example.com.", "a..b", "-a.com",
         "https://example.com", "a/b", "a:80", "::1", "a@b", "a b", "m\u00fcnchen.de", "a\n",
-        "\x1b[2J", "x" * 64, ".".join(["x" * 60] * 5), "spiffe:/a/b",
+        "\x1b[2J", "x" * 64, ".".join(["x" * 60] * 5), "spiffe:/a/b", "10.0.0.1",
     ],
 )  # fmt: skip
 def test_what_is_no_dns_name_is_refused(name: str) -> None:
@@ -107,11 +110,13 @@ def test_very_many_and_very_long_names_are_shown_in_short() -> None:
 class _Context:
     """What gRPC tells of a connection."""
 
-    def __init__(self, leaf: Leaf | None) -> None:
+    def __init__(self, leaf: Leaf | None, *, resumed: bool = False) -> None:
         self._leaf = leaf
+        self._resumed = b"true" if resumed else b"false"
 
     def auth_context(self) -> Mapping[str, Iterable[bytes]]:
-        return {"x509_pem_cert": [self._leaf.certificate]} if self._leaf else {}
+        pem = {"x509_pem_cert": [self._leaf.certificate]} if self._leaf else {}
+        return {"ssl_session_reused": [self._resumed], **pem}
 
 
 def test_a_certificate_is_judged_and_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,3 +129,24 @@ def test_a_certificate_is_judged_and_told_of_once(monkeypatch: pytest.MonkeyPatc
         ("caller_not_trusted", r"DNS:\x1b[2J.example"),
         ("caller_not_trusted", "none"),
     ]
+
+
+@pytest.mark.parametrize("listed", [None, CallerList.parse([ENVOY_ID])])
+def test_a_resumed_session_ends_with_the_certificate_that_it_began_with(
+    monkeypatch: pytest.MonkeyPatch, listed: CallerList | None
+) -> None:
+    events = captured(monkeypatch, callers)
+    now = time.time()
+    trusts = TrustedCallers(listed, clock=lambda: now)
+    begun: Any = _Context(authority().envoy())
+    resumed: Any = _Context(authority().envoy(), resumed=True)
+    assert trusts(resumed)
+    now += DAY.total_seconds() + 60
+    assert [trusts(resumed) for _ in range(9)] == [False] * 9
+    assert trusts(begun)  # what there is goes on, as docs/transport.md says
+    assert [event["event"] for event in events] == ["caller_not_trusted"]
+
+
+def test_a_resumed_session_without_a_certificate_is_not_trusted() -> None:
+    context: Any = _Context(None, resumed=True)
+    assert not TrustedCallers(None)(context)

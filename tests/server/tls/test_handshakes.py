@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from grpc.experimental import session_cache
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from authz_service.server import limits
@@ -30,7 +32,7 @@ from tests.support.event_loops import eventually
 from tests.support.log_events import captured
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
     from pathlib import Path
     from typing import Any
 
@@ -191,6 +193,27 @@ def test_a_session_of_a_client_whose_ca_has_gone_is_not_resumed(
     asyncio.run(exchange())
 
 
+def test_a_session_that_is_resumed_gets_denied_responses_once_its_certificate_has_expired(
+    tmp_path: Path,
+) -> None:
+    """Its CA and its name are fine: as long as it is valid, it is let in."""
+    later = time.time() + 2 * DAY.total_seconds()
+    cache = session_cache.ssl_session_cache_lru(1)  # type: ignore[no-untyped-call]
+    session = [("grpc.ssl_session_cache", cache)]
+    envoy = authority().envoy()
+
+    async def reasons(clock: Callable[[], float]) -> list[str]:
+        answers = []
+        async with serving_tls(_mutual(tmp_path), TrustedCallers(None, clock=clock)) as port:
+            for _ in range(2):
+                async with connected(port, envoy, options=session) as caller:
+                    answers.append(reason(await caller.check(check_request("/healthz"))))
+        return answers
+
+    assert asyncio.run(reasons(lambda: later)) == ["", "untrusted_caller"]
+    assert asyncio.run(reasons(time.time)) == ["", ""]
+
+
 @pytest.mark.parametrize("over_tls", [True, False])
 def test_who_connects_and_says_nothing_is_disconnected(
     tmp_path: Path,
@@ -270,7 +293,7 @@ def test_health_is_told_to_every_caller_with_a_certificate_of_the_ca(tmp_path: P
         ):
             stub = health_pb2_grpc.HealthStub(caller.channel)
             answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
-            assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
     asyncio.run(exchange())
 
