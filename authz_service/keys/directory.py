@@ -82,8 +82,12 @@ def _locked(place: int) -> Iterator[None]:
 
 
 def _read(place: int, name: str) -> bytes:
-    # Not blocking: opening a pipe would wait for its other end.
-    with os.fdopen(os.open(name, os.O_RDONLY | _ANYTHING, dir_fd=place), "rb") as file:
+    def opener(path: str, flags: int) -> int:
+        return os.open(path, flags | _ANYTHING, dir_fd=place)
+
+    # Not blocking: opening a pipe would wait for its other end. And no `fdopen`, which leaves the
+    # descriptor of a directory open.
+    with open(name, "rb", opener=opener) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise UnfitError("it is not a file")

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from authz_service.keys.fetch import Fetcher
 
 
+MAX_URI_CHARS: Final = 2048
+"""Of a `jwks_uri` that metadata names: it goes to the log whenever nothing is had from it."""
+
 _SHOWN: Final = 200  # characters of what a server sent
 
 
@@ -80,6 +83,8 @@ def jwks_uri_of(document: bytes, identifier: str, *, allow_http: bool) -> str:
 
 def jwks_uri_fault(jwks_uri: str, identifier: str, *, allow_http: bool) -> str | None:
     """Why keys of *identifier* may not be fetched from the *jwks_uri* that metadata named."""
+    if len(jwks_uri) > MAX_URI_CHARS:
+        return f"more than {MAX_URI_CHARS} characters"
     fault = url_fault(jwks_uri, allow_http=allow_http)
     if fault is None and identifier.startswith("https:") and not jwks_uri.startswith("https:"):
         fault = None if allow_http else "http:// from an issuer that is https://"

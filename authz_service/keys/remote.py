@@ -121,6 +121,8 @@ class RemoteKeySet:
         )
         if not same_source:
             return
+        if before._source.found_at is not None:
+            self._source.remember(before._source.found_at)
         self._nudges += before._nudges
         for result, times in before._fetches.items():
             self._fetches[result] += times

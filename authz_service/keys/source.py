@@ -85,6 +85,11 @@ class KeySource:
         self._known = _KnownKeys(document, key_set, fetched.etag)
         return CurrentKeys(key_set, fetched.max_age, document, uri)
 
+    @property
+    def found_at(self) -> str | None:
+        """Where metadata said that the keys are, if it was asked."""
+        return self._jwks_uri
+
     def remember(self, jwks_uri: str) -> None:
         """Take *jwks_uri* for where metadata said that the keys are, at some time before.
 

@@ -46,6 +46,7 @@ class AdminServer:
         self._readiness = readiness
         self._metrics = metrics
         self._runner: web.ServerRunner | None = None
+        self._scraping = asyncio.Lock()
         self._pages: dict[str, Callable[[web.BaseRequest], Awaitable[web.Response]]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
@@ -54,7 +55,8 @@ class AdminServer:
 
     async def start(self, address: TcpAddress) -> TcpAddress:
         """Listen on *address*, and say where really. Raises ListenError."""
-        self._runner = web.ServerRunner(_Server(self._answer), shutdown_timeout=_STOP_SECONDS)
+        server = _Server(self._answer, handler_cancellation=True)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_STOP_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, address.host, address.port)
         try:
@@ -88,9 +90,10 @@ class AdminServer:
     async def _serve_metrics(self, request: web.BaseRequest) -> web.Response:
         form = format_for(request.headers.get("accept", ""))
         body = bytearray()
-        for part in self._metrics.parts(form):
-            body += part
-            await asyncio.sleep(0)  # Checks come first
+        async with self._scraping:  # of many at a time, each would have a part in every turn
+            for part in self._metrics.parts(form):
+                body += part
+                await asyncio.sleep(0)  # Checks come first
         return _response(HTTPStatus.OK, form.content_type, bytes(body))
 
 

@@ -45,7 +45,7 @@ _METHODS: Final = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 )
 _TRACE_CONTEXT: Final = TraceContextTextMapPropagator()
-_FIELDS: Final = ("traceparent", "tracestate")
+_PARENT: Final = "traceparent"
 _TELL_EVERY: Final = 60.0  # seconds
 
 _log = structlog.get_logger(__name__)
@@ -122,13 +122,13 @@ def _parent(*sources: Lines) -> Context:
     return Context()
 
 
-def _carrier(lines: Lines) -> dict[str, list[str]]:
-    """The fields of a trace context. Several `traceparent` are none: who knows which is right."""
-    carrier: dict[str, list[str]] = {}
-    for name, value in lines:
-        if name in _FIELDS and isinstance(value, str):
-            carrier.setdefault(name, []).append(value)
-    return carrier if len(carrier.get("traceparent", ())) == 1 else {}
+def _carrier(lines: Lines) -> dict[str, str]:
+    """The one `traceparent`. Several are none: who knows which is right.
+
+    A `tracestate` is left alone: it is what a client likes, and would be exported word for word.
+    """
+    parents = [value for name, value in lines if name == _PARENT and isinstance(value, str)]
+    return {_PARENT: parents[0]} if len(parents) == 1 else {}
 
 
 class _SdkLog(logging.Handler):

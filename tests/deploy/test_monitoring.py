@@ -64,6 +64,17 @@ def test_a_text_of_an_alert_names_only_labels_that_its_series_have(alert: dict[s
         assert all(named <= labels_of_metrics()[name] for name in names)
 
 
+@EACH_ALERT
+def test_an_alert_sees_the_first_count_of_a_series_that_begins_with_it(
+    alert: dict[str, Any],
+) -> None:
+    """Prometheus knows of no increase before the first scrape."""
+    increases = re.findall(r"increase\((authz_decisions_total\{.*?\})\[(\w+)\]\)", alert["expr"])
+    for selector, window in increases:
+        begins_with_zero = 'reason="internal_error"' in selector
+        assert begins_with_zero or f"unless {selector} offset {window}" in alert["expr"]
+
+
 def test_no_two_alerts_have_one_name() -> None:
     names = [alert["alert"] for alert in ALERTS]
     assert len(names) == len(set(names)) > 10

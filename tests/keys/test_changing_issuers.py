@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -39,7 +40,7 @@ def keys(kid: str, etag: str | None = None) -> Fetched:
     return Fetched(jwk_set(signing_key(kid=kid).public), etag, None)
 
 
-def issuer(name: str = "logto", uri: str = URI, **changes: object) -> Issuer:
+def issuer(name: str = "logto", uri: str | None = URI, **changes: object) -> Issuer:
     """Give an issuer whose keys are at *uri*; *changes* are to the settings of the refresh."""
     refresh = dataclasses.replace(SETTINGS, **changes)  # type: ignore[arg-type]
     return dataclasses.replace(LOGTO, name=name, keys=RemoteKeys(uri, refresh=refresh))
@@ -172,6 +173,23 @@ async def test_with_other_settings_of_the_refresh_the_keys_serve_on_while_the_is
         assert kids(refresher) == {"logto": ["1"]}
         await asyncio.sleep(2)
         assert kids(refresher) == {}
+
+
+@in_virtual_time
+async def test_with_other_settings_keys_are_fetched_from_where_metadata_said_while_it_is_down() -> (
+    None
+):
+    (identifier, *_) = LOGTO.identifiers
+    where = f"{identifier}/.well-known/openid-configuration"
+    metadata = json.dumps({"issuer": identifier, "jwks_uri": URI}).encode()
+    fetcher = MemoryFetcher({where: Fetched(metadata), URI: keys("1")})
+    async with refreshing(fetcher, issuer(uri=None)) as refresher:
+        fetcher.answers = {URI: keys("2")}
+        changed = [issuer(uri=None, interval=100.0)]
+        await refresher.prepare(changed, within=5)
+        refresher.update(changed)
+        await asyncio.sleep(5)
+        assert kids(refresher) == {"logto": ["2"]}
 
 
 @in_virtual_time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -131,6 +132,25 @@ def test_what_another_user_wrote_is_not_read(place: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(UnfitError, match="belongs to another user"):
         read_private(place, NAME)
+
+
+@pytest.mark.parametrize("spoil", [_writable, _link, _directory, _pipe, _large])
+def test_nothing_stays_open_of_what_is_not_read(place: Path, spoil: Callable[[Path], None]) -> None:
+    put(place, b"one")
+    spoil(place / NAME)
+    before = _open_descriptors()
+    with pytest.raises((OSError, UnfitError)):
+        read_private(place, NAME)
+    assert _open_descriptors() == before
+
+
+def _open_descriptors() -> set[int]:
+    found = set()
+    for descriptor in range(256):
+        with contextlib.suppress(OSError):
+            os.fstat(descriptor)
+            found.add(descriptor)
+    return found
 
 
 @pytest.mark.parametrize("failing", ["fsync", "rename", "open"])

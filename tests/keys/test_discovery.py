@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from authz_service.core.errors import IssuerError
-from authz_service.keys.discovery import discover_jwks_uri, jwks_uri_of, metadata_urls
+from authz_service.keys.discovery import (
+    MAX_URI_CHARS,
+    discover_jwks_uri,
+    jwks_uri_of,
+    metadata_urls,
+)
 from authz_service.keys.fetch import Fetched, HttpFetcher
 from tests.support.event_loops import in_event_loop, in_virtual_time
 from tests.support.hostile_issuer import (
@@ -226,6 +231,14 @@ def test_keys_come_over_tls_or_from_this_machine_or_as_the_operator_allows(
     else:
         with pytest.raises(IssuerError, match="the metadata's jwks_uri cannot be used"):
             jwks_uri_of(document, identifier, allow_http=allow_http)
+
+
+def test_a_jwks_uri_that_would_fill_the_log_is_not_taken() -> None:
+    uri = "https://a.example/".ljust(MAX_URI_CHARS, "x")
+    assert jwks_uri_of(metadata(jwks_uri=uri), IDENTIFIER, allow_http=False) == uri
+    with pytest.raises(IssuerError, match="the metadata's jwks_uri cannot be used") as raised:
+        jwks_uri_of(metadata(jwks_uri=f"{uri}x"), IDENTIFIER, allow_http=False)
+    assert raised.value.fields == {"fault": "more than 2048 characters"}
 
 
 async def discover_over_http(issuer: FakeIssuer) -> str:

@@ -25,7 +25,9 @@ from tests.support.event_loops import eventually
 from tests.support.log_events import captured
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
+
+    from authz_service.telemetry.metrics import Format
 
 ANY_PORT: Final = TcpAddress("127.0.0.1", 0)
 SECRET: Final = b"in-the-request"
@@ -201,6 +203,48 @@ def test_others_get_their_turn_during_a_scrape(monkeypatch: pytest.MonkeyPatch) 
             await page(request)
             others.cancel()
         assert len(turns) > len(DenyReason)
+
+    asyncio.run(exchange())
+
+
+def test_one_scrape_is_written_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or Checks would wait for a part of each of them in every turn."""
+    under_way, together = [0], []
+
+    def parts(_form: Format) -> Iterator[bytes]:
+        under_way[0] += 1
+        together.append(under_way[0])
+        yield from [b"# a part\n"] * 10
+        under_way[0] -= 1
+
+    async def exchange() -> None:
+        async with _admin() as admin:
+            monkeypatch.setattr(admin.metrics, "parts", parts)
+            answers = await asyncio.gather(*(admin.ask("/metrics") for _ in range(5)))
+        assert [body.count("# a part") for _status, _type, body in answers] == [10] * 5
+        assert together == [1] * 5
+
+    asyncio.run(exchange())
+
+
+def test_nothing_is_written_for_a_client_that_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Format] = []
+
+    def parts(form: Format) -> Iterator[bytes]:
+        begun.append(form)
+        yield b""
+        while len(begun) == 1:
+            yield b""
+
+    async def exchange() -> None:
+        async with _admin() as admin:
+            monkeypatch.setattr(admin.metrics, "parts", parts)
+            _reader, writer = await asyncio.open_connection(admin.address.host, admin.address.port)
+            writer.write(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+            await eventually(lambda: len(begun) == 1)
+            writer.close()
+            async with asyncio.timeout(PATIENCE):
+                assert (await admin.ask("/metrics"))[0] == 200
 
     asyncio.run(exchange())
 

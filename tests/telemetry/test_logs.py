@@ -15,6 +15,7 @@ from authz_service.core.claims import AccessTokenClaims
 from authz_service.core.decision import Allow, Audited, Deny, DenyReason
 from authz_service.core.request import HttpRequest
 from authz_service.ext_authz.convert import to_http_request
+from authz_service.telemetry.logs.lines import render, renderers
 from authz_service.telemetry.logs.settings import FORMATS, LogSettings
 from tests.edge.shop import (
     HOST,
@@ -351,6 +352,15 @@ def _assert_is_one_console_line(line: str) -> None:
     assert line
     assert line.isprintable()
     assert len(line) < LONGEST_LINE
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_what_is_in_a_list_is_ascii_as_well(log_format: str) -> None:
+    """A name in a certificate, or a scope of the policy."""
+    names = ["a\r\nb", "\x1b[31m", "\u202e", "é", "\ud800"]
+    line = render(renderers(log_format), "info", "some", names=names, by={"name": names})
+    assert line.isascii()
+    assert line.isprintable()
 
 
 def test_the_console_shows_the_event_and_its_fields() -> None:

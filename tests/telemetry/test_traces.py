@@ -116,7 +116,18 @@ def test_the_trace_of_the_request_goes_on() -> None:
     assert _parent_of(span) == (TRACE, PARENT)
     assert span.context is not None
     assert f"{span.context.trace_id:032x}" == TRACE
-    assert dict(span.context.trace_state) == {"a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize("source", ["headers", "metadata"])
+def test_a_tracestate_is_not_exported(source: str) -> None:
+    """It may hold whatever a client likes."""
+    lines = (("traceparent", SAMPLED), ("tracestate", f"a={SECRET},b=2"))
+    span = _span_of(**{source: lines})
+    assert _parent_of(span) == (TRACE, PARENT)
+    assert span.context is not None
+    assert span.parent is not None
+    assert (dict(span.context.trace_state), dict(span.parent.trace_state)) == ({}, {})
+    assert SECRET not in span.to_json()
 
 
 def test_the_span_of_envoy_comes_before_that_of_the_client() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from structlog.typing import EventDict, Processor
 
@@ -65,16 +65,12 @@ _ENCODER: Final = json.JSONEncoder(default=_unwritable)
 
 def _as_json(_logger: object, _level: str, event: EventDict) -> str:
     line = _ENCODER.encode(event)
-    return _ENCODER.encode(_well_formed(event)) if "\\ud" in line else line
+    return _ENCODER.encode(_rewritten(event, _well_formed)) if "\\ud" in line else line
 
 
-def _well_formed(value: object) -> object:
+def _well_formed(text: str) -> str:
     """Replace lone surrogates: there are readers of JSON that refuse the whole line for one."""
-    if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
-    if isinstance(value, dict):
-        return {key: _well_formed(item) for key, item in value.items()}
-    return [_well_formed(item) for item in value] if isinstance(value, list | tuple) else value
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def _takes_colours() -> bool:
@@ -84,8 +80,19 @@ def _takes_colours() -> bool:
 
 def _escape(_logger: object, _level: str, event: EventDict) -> EventDict:
     """Leave nothing in a value that a terminal would obey; in JSON nothing is left anyway."""
-    return {key: _escaped(value) for key, value in event.items()}
+    return {key: _rewritten(value, _escaped) for key, value in event.items()}
 
 
-def _escaped(value: object) -> object:
-    return value.encode("unicode_escape").decode("ascii") if isinstance(value, str) else value
+def _escaped(text: str) -> str:
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def _rewritten(value: object, rewrite: Callable[[str], str]) -> object:
+    """Give *value* with *rewrite* done to every text in it."""
+    if isinstance(value, str):
+        return rewrite(value)
+    if isinstance(value, dict):
+        return {key: _rewritten(item, rewrite) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rewritten(item, rewrite) for item in value]
+    return value

@@ -60,8 +60,9 @@ class CheckMetrics(Collector):
 
     def keep(self, resources: Collection[str]) -> None:
         """Forget the series of every resource that is not among *resources*."""
+        kept = {"", *resources}
         self._decisions = Counter(
-            {labels: n for labels, n in self._decisions.items() if labels[3] in {"", *resources}}
+            {labels: n for labels, n in self._decisions.items() if labels[3] in kept}
         )
 
     def collect(self) -> Iterator[Metric]:

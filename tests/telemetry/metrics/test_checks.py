@@ -27,6 +27,8 @@ from tests.edge.shop import (
 from tests.support.measured import families, samples, value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
     from authz_service.core.decision import Decision
 
@@ -126,6 +128,27 @@ def test_a_resource_that_has_gone_has_no_series_any_more_and_the_others_keep_the
         ("deny", "no_route", "enforce", ""): 1,
     }
     assert 'resource="one"' not in metrics.exposition().decode()
+
+
+class _Names(list[str]):
+    """Counts how often somebody goes through all of them."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_the_names_of_thousands_of_resources_are_gone_through_once() -> None:
+    """And not for each series: that took seconds, in which no Check was answered."""
+    metrics = Metrics()
+    for reason in DenyReason:
+        metrics.count(Deny(reason), 0.001)
+    names = _Names(["one", "other"])
+    metrics.keep(names)
+    assert names.times == 1
+    assert len(_counted(metrics)) == len(DenyReason)
 
 
 def test_thousands_of_series_are_one_family(monkeypatch: pytest.MonkeyPatch) -> None:
