@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,8 +55,15 @@ def command(log: LogSettings, **others: Any) -> None:  # noqa: ANN401 - fields o
             refuse(*(str(problem) for problem in error.problems))
         except ListenError as error:
             refuse(f"authz-service: {error}")
+    _be_deaf()
     if not logs.finish() or background.is_busy():
         os._exit(0)
+
+
+def _be_deaf() -> None:
+    """Let no signal that comes late make something else of an end that was in order."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _run(service: Coroutine[None, None, None]) -> None:

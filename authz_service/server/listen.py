@@ -70,7 +70,9 @@ def parse_address(text: str) -> Address:
     if text.startswith("unix:@"):
         return AbstractAddress(_abstract_name(text.removeprefix("unix:@")))
     match = _HOST_PORT.fullmatch(text)
-    if match is None or int(match["port"]) > _MAX_PORT:
+    if match is not None and int(match["port"]) > _MAX_PORT:
+        raise ValueError(f"a port is at most {_MAX_PORT}")
+    if match is None:
         raise ValueError("write HOST:PORT, [::]:PORT, unix:/path or unix:@name")
     return TcpAddress(match["host"].strip("[]"), int(match["port"]))
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Final
+import asyncio
+from typing import Final
 
 import structlog
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 EVERY: Final = 1.0
 """Seconds between two events."""
@@ -19,15 +16,20 @@ _log = structlog.get_logger(__name__)
 class OverloadLog:
     """Tells that there is an overload, and how many Checks it has cost."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing was refused yet. *clock* gives seconds."""
-        self._clock = clock
-        self._refused = 0
-        self._next = float("-inf")
+    def __init__(self) -> None:
+        """Nothing was refused yet. `note` needs a running event loop."""
+        self._untold = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def note(self) -> None:
-        """Note one refusal; the first, and then one in each second, is told with those before."""
-        self._refused += 1
-        if (now := self._clock()) >= self._next:
-            _log.warning("overloaded", refused=self._refused)
-            self._refused, self._next = 0, now + EVERY
+        """Note one refusal. The first is told at once, those of the next second at its end."""
+        self._untold += 1
+        if self._timer is None:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._timer = None
+        if self._untold:
+            _log.warning("overloaded", refused=self._untold)
+            self._untold = 0
+            self._timer = asyncio.get_running_loop().call_later(EVERY, self._tell)

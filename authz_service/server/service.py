@@ -235,13 +235,14 @@ class _Service:
         tls = self._tls
         return Sources(
             ready=lambda: self._readiness().ready,
+            warnings=lambda: len(self._readiness().warnings),
             policy_hash=lambda: self._reloader.policy_hash,
             key_sets=self._refresher.statuses,
             token_cache=self._verified.statistics,
             in_flight=lambda: self._servicer.in_flight,
             abandoned=lambda: self._servicer.abandoned,
             log_events_lost=logs.lost,
-            certificate_not_after=(lambda: tls.not_after) if tls else None,
+            certificate_validity=(lambda: tls.validity) if tls else None,
         )
 
     def _observe_reload(self, result: Result) -> None:

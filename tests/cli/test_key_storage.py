@@ -37,14 +37,32 @@ def test_a_directory_is_taken_from_where_the_service_was_started(
     with contextlib.chdir(tmp_path):
         (tmp_path / "policy.yaml").write_text("version: 1\n")
         run("--key-cache", "cache")
-        run(AUTHZ_KEY_CACHE="/var/cache/authz/keys")
+        run(AUTHZ_KEY_CACHE=str(tmp_path / "keys"))
         run()
     assert [str(each.key_cache) for each in served] == [
         str(tmp_path / "cache"),
-        "/var/cache/authz/keys",
+        str(tmp_path / "keys"),
         "None",
     ]
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("policy.yaml", "is no directory"),
+        ("missing/keys", "the directory that it is in is missing"),
+    ],
+)
+def test_what_can_never_be_a_directory_is_bad_usage(
+    served: list[ServeSettings], tmp_path: Path, name: str, why: str
+) -> None:
+    with contextlib.chdir(tmp_path):
+        (tmp_path / "policy.yaml").write_text("version: 1\n")
+        result = run("--key-cache", name)
+    assert result.exit_code == 2
+    assert why in result.stderr
+    assert served == []
 
 
 def test_an_empty_name_is_bad_usage(served: list[ServeSettings], tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ class _Selector:
 
 @functools.cache
 def labels_of_metrics() -> Mapping[str, frozenset[str]]:
-    """Every series that the service can have, by name, with its labels."""
-    return {
+    """Every series that the service can have, by name, with its labels; and Prometheus' `up`."""
+    return {"up": TARGET_LABELS} | {
         sample.name: frozenset(sample.labels) | TARGET_LABELS
         for sample in samples(with_everything())
     }

@@ -63,6 +63,6 @@ def test_the_events_are_those_that_are_logged(event: str) -> None:
 
 
 def test_the_metric_is_there() -> None:
-    metrics = Metrics(Sources(certificate_not_after=lambda: 17.0))
+    metrics = Metrics(Sources(certificate_validity=lambda: (4.0, 17.0)))
     assert "\nauthz_tls_certificate_not_after_seconds 17.0\n" in metrics.exposition().decode()
     assert "`authz_tls_certificate_not_after_seconds`" in DOCUMENT

@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from tests.edge.rig import PATIENCE
+from tests.support.leaks import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,6 +62,7 @@ class Collector:
     async def _export(self, octets: bytes, _context: object) -> ExportTraceServiceResponse:
         self.asked.set()
         await self.gate.wait()
+        GUARD.look(octets, "spans")
         self.exports.append(ExportTraceServiceRequest.FromString(octets))
         self._exported.set()
         return ExportTraceServiceResponse()

@@ -48,13 +48,14 @@ def with_everything() -> Metrics:
     return Metrics(
         Sources(
             ready=lambda: True,
+            warnings=lambda: 0,
             policy_hash=lambda: "ab" * 32,
             key_sets=lambda: [Status()],
             token_cache=Statistics,
             in_flight=lambda: 7,
             abandoned=lambda: 6,
             log_events_lost=lambda: 8,
-            certificate_not_after=lambda: 2e9,
+            certificate_validity=lambda: (1e9, 2e9),
         )
     )
 

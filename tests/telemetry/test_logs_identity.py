@@ -102,13 +102,25 @@ def test_the_key_is_what_the_file_holds_but_for_the_end_of_its_line(
 ) -> None:
     file = tmp_path / "key"
     file.write_bytes(content)
-    assert IdentityHash.with_key_of(file) == IdentityHash(KEY)
+    assert IdentityHash.with_key_of(file).key == KEY
+
+
+@pytest.mark.parametrize(("mode", "events"), [(0o644, 1), (0o640, 0), (0o400, 0)])
+def test_a_key_that_every_user_may_read_is_warned_of(
+    tmp_path: Path, mode: int, events: int
+) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(KEY)
+    file.chmod(mode)
+    settings = LogSettings(identity_hash=IdentityHash.with_key_of(file))
+    lines = lines_of(CheckLog(settings).announce, checks)
+    assert ["log_identity_key_open_to_others" in line for line in lines] == [True] * events
 
 
 def test_a_key_may_be_any_bytes_and_long(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_bytes(key := bytes(range(256)) * 16)
-    assert IdentityHash.with_key_of(file) == IdentityHash(key)
+    assert IdentityHash.with_key_of(file).key == key
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,12 @@ def _directory(
         return None
     if not value or "\0" in value:
         raise click.BadParameter("write the name of a directory")
-    return Path(value).absolute()
+    directory = Path(value).absolute()
+    if directory.exists() and not directory.is_dir():
+        raise click.BadParameter("it is there, and is no directory")
+    if not directory.parent.is_dir():
+        raise click.BadParameter("the directory that it is in is missing")
+    return directory
 
 
 options = setting(

@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class Number(click.IntRange):
+    """A whole number in a range, and called that where something else was given."""
+
+    name = "whole number"
+
+
+class Seconds(click.FloatRange):
+    """A duration in seconds; `nan` is none, which a range alone would let pass."""
+
+    name = "number of seconds"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Read *value*. Raises click.BadParameter."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail("nan is no number of seconds.", param, ctx)
+        return seconds
 
 
 def setting(flag: str, **attributes: Any) -> Callable[..., Any]:  # noqa: ANN401 - click's own

@@ -33,7 +33,7 @@ def _mode(_context: click.Context, _parameter: click.Parameter, value: str | Non
     mode = int(value, 8) if _MODE.fullmatch(value) else 0
     if not mode & _WRITABLE:
         raise click.BadParameter(
-            "write three octal digits, such as 0660 or 0600; who may connect is who may write"
+            "write it in octal, such as 0660 or 0600; who may connect is who may write"
         )
     return mode
 

@@ -66,11 +66,12 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What the service serves TLS with, in PEM, until *not_after*."""
+    """What the service serves TLS with, in PEM, from *not_before* until *not_after*."""
 
     chain: bytes
     key: bytes = field(repr=False)
     client_ca: bytes | None
+    not_before: datetime
     not_after: datetime
 
 
@@ -87,6 +88,7 @@ def load_identity(files: TlsFiles, *, now: datetime, read: FilesRead) -> Identit
         _pem(chain),
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         client_ca,
+        chain[0].not_valid_before_utc,
         chain[0].not_valid_after_utc,
     )
 

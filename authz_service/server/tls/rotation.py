@@ -55,9 +55,9 @@ class RotatingIdentity:
         return self._identity
 
     @property
-    def not_after(self) -> float:
-        """When the certificate in use expires, in seconds since the epoch."""
-        return self._identity.not_after.timestamp()
+    def validity(self) -> tuple[float, float]:
+        """From when to when the certificate in use is valid, in seconds since the epoch."""
+        return self._identity.not_before.timestamp(), self._identity.not_after.timestamp()
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -50,11 +50,18 @@ class CheckLog:
 
     def announce(self) -> None:
         """Log what the readers of this log have to know about it."""
-        if (hashed := self._settings.identity_hash) is not None and hashed.random:
+        if (hashed := self._settings.identity_hash) is None:
+            return
+        if hashed.random:
             _log.info(
                 "log_identity_key",
                 key="random",
                 effect="the hashes of this process can be compared with each other only",
+            )
+        if hashed.open_to_others:
+            _log.warning(
+                "log_identity_key_open_to_others",
+                effect="every user of this machine can undo the hashes by guessing: chmod o=",
             )
 
     def __call__(self, request: HttpRequest, decision: Decision, seconds: float) -> None:

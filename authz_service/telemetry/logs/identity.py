@@ -27,11 +27,13 @@ class KeyFileError(Exception):
 class IdentityHash:
     """HMAC-SHA256 of an identity's UTF-8, under *key*, cut to `DIGITS`.
 
-    Where the key is *random*, nobody knows it and the next process has another one.
+    Where the key is *random*, nobody knows it and the next process has another one. A key that is
+    *open_to_others* can be read by every user of this machine, who can undo the hashes by guessing.
     """
 
     key: bytes = field(repr=False)
     random: bool = False
+    open_to_others: bool = False
 
     @classmethod
     def with_random_key(cls) -> Self:
@@ -42,7 +44,7 @@ class IdentityHash:
     def with_key_of(cls, path: Path) -> Self:
         """Take the key from the file at *path*. Raises KeyFileError."""
         try:
-            content = _content(path)
+            content, mode = _content(path)
         except OSError as error:
             raise KeyFileError(error.strerror or type(error).__name__) from None
         key = content.removesuffix(b"\n").removesuffix(b"\r")
@@ -51,7 +53,7 @@ class IdentityHash:
                 f"a key has {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes, such as the output of"
                 " `openssl rand -hex 32`"
             )
-        return cls(key)
+        return cls(key, open_to_others=bool(mode & stat.S_IROTH))
 
     def of(self, identity: str) -> str:
         """The hash that stands for *identity*."""
@@ -59,10 +61,14 @@ class IdentityHash:
         return hmac.digest(self.key, octets, "sha256").hex()[:DIGITS]
 
 
-def _content(path: Path) -> bytes:
-    """The start of a regular file, more than a key may have; a pipe might never end, or begin."""
+def _content(path: Path) -> tuple[bytes, int]:
+    """The start of a regular file, more than a key may have, and the file's mode.
+
+    A pipe might never end, or begin.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
             raise KeyFileError("not a regular file")
-        return file.read(MAX_KEY_BYTES + len(b"\r\n") + 1)
+        return file.read(MAX_KEY_BYTES + len(b"\r\n") + 1), mode

@@ -33,10 +33,16 @@ class ProcessMetrics(Collector):
         if self._sources.ready is not None:
             ready = "Whether requests should be sent here, as /readyz says."
             yield only_gauge("authz_ready", ready, self._sources.ready())
+        if self._sources.warnings is not None:
+            amiss = "What is amiss and keeps nobody from being served, as /readyz says."
+            yield only_gauge("authz_warnings", amiss, self._sources.warnings())
         if self._sources.log_events_lost is not None:
             lost = "Events that could not be written to the log."
             yield only_counter("authz_log_events_lost", lost, self._sources.log_events_lost())
-        if self._sources.certificate_not_after is not None:
-            expires = "When the certificate of the gRPC port expires, in seconds since the epoch."
-            name = "authz_tls_certificate_not_after_seconds"
-            yield only_gauge(name, expires, self._sources.certificate_not_after())
+        if self._sources.certificate_validity is not None:
+            of_what = "of the gRPC port's certificate, in seconds since the epoch."
+            for bound, value in zip(
+                ("not_before", "not_after"), self._sources.certificate_validity(), strict=True
+            ):
+                name = f"authz_tls_certificate_{bound}_seconds"
+                yield only_gauge(name, f"The time {bound} {of_what}", value)

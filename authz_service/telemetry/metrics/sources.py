@@ -82,10 +82,11 @@ class Sources:
     """Whom to ask for what. Of a source that is None, there are no series."""
 
     ready: Callable[[], bool] | None = None
+    warnings: Callable[[], int] | None = None
     policy_hash: Callable[[], str] | None = None
     key_sets: Callable[[], Iterable[KeySetStatus]] | None = None
     token_cache: Callable[[], CacheStatistics] | None = None
     in_flight: Callable[[], int] | None = None
     abandoned: Callable[[], int] | None = None
     log_events_lost: Callable[[], int] | None = None
-    certificate_not_after: Callable[[], float] | None = None
+    certificate_validity: Callable[[], tuple[float, float]] | None = None

@@ -65,7 +65,11 @@ def test_a_start_with_a_bad_file_fails(tmp_path: Path) -> None:
 def test_a_start_says_what_is_served_and_until_when(rig: Rig) -> None:
     assert rig.names == ["tls_loaded"]
     assert rig.events[0]["not_after"] == rig.rotating.identity.not_after.isoformat()
-    assert rig.rotating.not_after == rig.rotating.identity.not_after.timestamp()
+    identity = rig.rotating.identity
+    assert rig.rotating.validity == (
+        identity.not_before.timestamp(),
+        identity.not_after.timestamp(),
+    )
     assert rig.rotating.warnings == ()
 
 

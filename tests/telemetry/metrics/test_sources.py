@@ -76,7 +76,8 @@ def test_of_what_is_not_there_nothing_is_said() -> None:
     assert alone < all_of_it
     assert all_of_it - alone == {
         "authz_ready", "authz_policy_info", "authz_checks_in_flight", "authz_checks_abandoned",
-        "authz_log_events_lost", "authz_tls_certificate_not_after_seconds",
+        "authz_log_events_lost", "authz_tls_certificate_not_before_seconds",
+            "authz_tls_certificate_not_after_seconds", "authz_warnings",
         "authz_key_set_keys", "authz_key_set_dropped_keys", "authz_key_set_required",
         "authz_key_set_age_seconds", "authz_key_set_stale_in_seconds", "authz_key_fetches",
         "authz_key_nudges", "authz_token_cache_hits", "authz_token_cache_misses",
