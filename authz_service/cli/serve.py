@@ -55,7 +55,6 @@ def command(log: LogSettings, **others: Any) -> None:  # noqa: ANN401 - fields o
             refuse(*(str(problem) for problem in error.problems))
         except ListenError as error:
             refuse(f"authz-service: {error}")
-    _be_deaf()
     if not logs.finish() or background.is_busy():
         os._exit(0)
 
@@ -74,3 +73,4 @@ def _run(service: Coroutine[None, None, None]) -> None:
         asyncio.run(service)
     else:
         uvloop.run(service)
+    _be_deaf()

@@ -159,7 +159,7 @@ def test_serve_without_a_policy_is_bad_usage() -> None:
     ("option", "value", "hint"),
     [
         ("--listen", "9191", "HOST:PORT"),
-        ("--listen", "127.0.0.1:99999", "HOST:PORT"),
+        ("--listen", "127.0.0.1:99999", "at most 65535"),
         ("--listen", "unix:relative", "unix:/path"),
         ("--listen", "off", "HOST:PORT"),
         ("--admin", "9192", "HOST:PORT"),
@@ -168,8 +168,8 @@ def test_serve_without_a_policy_is_bad_usage() -> None:
         ("--log-format", "xml", "'json', 'console'"),
         ("--log-level", "loud", "'debug', 'info', 'warning', 'error'"),
         ("--token-cache-entries", "-1", "x>=0"),
-        ("--token-cache-entries", "many", "integer"),
-        ("--token-cache-bytes", "8MiB", "integer"),
+        ("--token-cache-entries", "many", "whole number"),
+        ("--token-cache-bytes", "8MiB", "whole number"),
         ("--port", "1", "--port"),
     ],
 )

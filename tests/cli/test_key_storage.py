@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from authz_service.cli import serve
+from authz_service.cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[ServeSettings]:
 
 def run(*arguments: str, **environment: str) -> Any:  # noqa: ANN401
     return CliRunner(env=environment).invoke(
-        serve.command, ["--policy", "policy.yaml", *arguments], catch_exceptions=False
+        main, ["serve", "--policy", "policy.yaml", *arguments], catch_exceptions=False
     )
 
 
@@ -75,7 +76,7 @@ def test_an_empty_name_is_bad_usage(served: list[ServeSettings], tmp_path: Path)
 
 
 def test_help_names_the_default_and_the_variable() -> None:
-    text = " ".join(CliRunner().invoke(serve.command, ["--help"]).stdout.split())
+    text = " ".join(CliRunner().invoke(main, ["serve", "--help"]).stdout.split())
     assert "--key-cache DIR" in text
     assert "AUTHZ_KEY_CACHE" in text
     assert "Default: they are kept in memory alone." in text

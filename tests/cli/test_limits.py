@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from authz_service.cli import serve as serve_module
+from authz_service.cli.main import main
 from authz_service.cli.serve import command
 from authz_service.core.limits import RequestLimits
 from authz_service.ext_authz.limits import CheckLimits
@@ -35,7 +36,7 @@ def limits_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ServeLimits]:
     monkeypatch.setattr(serve_module, "_run", lambda _service: None)
 
     def run(*options: str, env: Mapping[str, Any] | None = None) -> ServeLimits:
-        result = CliRunner().invoke(command, ["--policy", "p.yaml", *options], env=env)
+        result = CliRunner().invoke(main, ["serve", "--policy", "p.yaml", *options], env=env)
         assert result.exit_code == 0, result.output
         return given[-1].limits
 
@@ -45,7 +46,7 @@ def limits_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ServeLimits]:
 @pytest.mark.parametrize("value", ["0", "-1", "x", "", "nan", "1e400", "99999999999999999999"])
 @pytest.mark.parametrize("option", [*COUNTS, *DURATIONS])
 def test_a_value_that_makes_no_sense_is_refused(option: str, value: str) -> None:
-    result = CliRunner().invoke(command, ["--policy", "p.yaml", f"{option}={value}"])
+    result = CliRunner().invoke(main, ["serve", "--policy", "p.yaml", f"{option}={value}"])
     assert result.exit_code == 2
     *_usage, problem = result.output.splitlines()
     assert problem.startswith(f"Error: Invalid value for '{option}'")
@@ -53,7 +54,7 @@ def test_a_value_that_makes_no_sense_is_refused(option: str, value: str) -> None
 
 @pytest.mark.parametrize("value", ["-1", "-0.1", "x", "nan", "inf", "3601"])
 def test_a_grace_that_makes_no_sense_is_refused(value: str) -> None:
-    result = CliRunner().invoke(command, ["--policy", "p.yaml", f"--grace={value}"])
+    result = CliRunner().invoke(main, ["serve", "--policy", "p.yaml", f"--grace={value}"])
     assert result.exit_code == 2
     assert "--grace" in result.output.splitlines()[-1]
 

@@ -116,9 +116,9 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         count["verify"] += 1
         return verify(*arguments)  # type: ignore[arg-type]
 
-    def counting_parse(token: BearerToken) -> CompactJws:
+    def counting_parse(token: BearerToken, max_bytes: int) -> CompactJws:
         count["parse"] += 1
-        return parse(token)
+        return parse(token, max_bytes)
 
     def counting_read(*arguments: object) -> AccessTokenClaims:
         count["read"] += 1

@@ -273,6 +273,9 @@ class _Context:
     def time_remaining(self) -> float | None:
         return self.seconds
 
+    def invocation_metadata(self) -> None:
+        """It is read for traces alone."""
+
 
 def _context(seconds: float | None) -> grpc.aio.ServicerContext[object, object]:
     return cast("grpc.aio.ServicerContext[object, object]", _Context(seconds))

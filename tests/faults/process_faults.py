@@ -17,7 +17,7 @@ from tests.faults.outcomes import (
     NOT_YET_VALID,
 )
 from tests.faults.phases import DOWN, STARTING, STEADY, STUCK, without_keys
-from tests.faults.service import LABORATORY, DidNotStartError
+from tests.faults.service import LABORATORY
 from tests.faults.traffic import LIFETIME, Signer, issuer_key, signed
 from tests.support.event_loops import eventually
 from tests.support.hostile_issuer import JWKS, Gate, publishes
@@ -84,28 +84,17 @@ async def _held_checks(world: World) -> list[asyncio.Task[None]]:
 
 
 async def _hand_over(world: World, gate: Gate) -> None:
-    """End the service with SIGTERM, and start another as soon as that can listen."""
+    """End the service with SIGTERM, and start another, which can listen when that has ended."""
     ending, mark = world.service, len(world.service.events)
     world.timeline.begin(STARTING.but(held=(ALLOWED,)))
     ending.send(signal.SIGTERM)
     await ending.event("stopping", since=mark)
-    taking_over = asyncio.create_task(_take_over(world))
     gate.opened.set()
     if status := await ending.ended():
         world.judge.complain(f"the service ended with status {status}")
-    await taking_over
+    await world.start_service()
     await world.service.ready()
     world.timeline.begin(STEADY)
-
-
-async def _take_over(world: World) -> None:
-    """Start the service, again and again until the addresses are free, as a supervisor does."""
-    while True:
-        try:
-            await world.start_service()
-        except DidNotStartError:
-            continue
-        return
 
 
 async def service_frozen(world: World, seconds: float) -> None:

@@ -32,6 +32,7 @@ TOKEN_MARK: Final = b"eyJ"
 """How every token begins, and every signed part of one: `{"` in base64url."""
 
 _PORTS: Final = (15_000, 30_000)  # below those that Linux and macOS give to clients
+_GRACE: Final = "2"  # seconds; most of them are the drain, as the load does not cease
 _LOG_LIMIT: Final = 2**20
 _SMALL_PIPE: Final = 4096  # bytes; full after a few lines
 _POLL: Final = 0.03  # seconds between questions to a port that tells nothing by itself
@@ -98,7 +99,7 @@ class ServiceProcess:
         with self._log.open("ab") as log, self._output() as stdout:
             self._process = await asyncio.create_subprocess_exec(
                 *on_a_leash(sys.executable), *self.start_as.program, "--policy", str(self._policy),
-                "--listen", listen, "--admin", admin, *self.start_as.options,
+                "--listen", listen, "--admin", admin, "--grace", _GRACE, *self.start_as.options,
                 stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=log,
                 env=environment(), cwd=self._policy.parent, start_new_session=True,
                 limit=_LOG_LIMIT,
