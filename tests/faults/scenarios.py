@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from authz_service.cli.serve import command
 from tests.faults import (
     disk_faults,
     issuer_faults,
@@ -14,13 +13,11 @@ from tests.faults import (
     wire_faults,
 )
 
-_OPTIONS: Final = {flag for parameter in command.params for flag in parameter.opts}
-
 FAULTS: Final = (
     *issuer_faults.FAULTS,
     *policy_faults.FAULTS,
     *process_faults.FAULTS,
     *wire_faults.FAULTS,
     *disk_faults.FAULTS,
-    *(key_cache_faults.FAULTS if "--key-cache" in _OPTIONS else ()),
+    *key_cache_faults.FAULTS,
 )
