@@ -120,11 +120,16 @@ class FileWatch:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A directory, told from another that was made where it was."""
+    """A directory, told from another that was made where it was.
+
+    That may have its inode, but not the time of its last change. A change in a directory makes it
+    another place too, and the new watch finds what it was.
+    """
 
     path: Path
     device: int
     inode: int
+    changed_at: int
 
 
 def _places(paths: Iterable[Path]) -> frozenset[_Place]:
@@ -132,7 +137,7 @@ def _places(paths: Iterable[Path]) -> frozenset[_Place]:
     for directory in watched_directories(paths):
         with contextlib.suppress(OSError):
             status = directory.stat()
-            found.add(_Place(directory, status.st_dev, status.st_ino))
+            found.add(_Place(directory, status.st_dev, status.st_ino, status.st_ctime_ns))
     return frozenset(found)
 
 

@@ -38,7 +38,7 @@ UNDERSTOOD: Final = {
     f"unix:@{'x' * 106}": AbstractAddress("x" * 106),
 }
 NOT_UNDERSTOOD: Final = (
-    "", ":", "9191", ":9191", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
+    "", ":", "9191", ":9191", "127.0.0.1", "127.0.0.1:", "127.0.0.1:-1",
     "127.0.0.1:+1", "127.0.0.1:1e3", "127.0.0.1:http", "127.0.0.1:000080", "127.0.0.1:80:90",
     "127.0.0.1:\uff18\uff10", "h\xf6st:80", "::1:80", "[::1]", "[::1:80", "::1]:80", "[]:80",
     "[fe80::1%eth0]:80", " 127.0.0.1:80", "127.0.0.1:80 ", "127.0.0.1:80\n", "*:80",
@@ -58,6 +58,11 @@ def test_an_address_is_understood_and_written_as_it_was(text: str) -> None:
 def test_anything_else_is_refused_with_what_to_write_instead(text: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         parse_address(text)
+
+
+def test_a_port_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="a port is at most 65535"):
+        parse_address("127.0.0.1:65536")
 
 
 @pytest.mark.parametrize(
