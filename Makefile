@@ -18,7 +18,7 @@ demo: $(VENV)/.installed ## run everything on this machine and show what is deci
 
 test: $(VENV)/.installed ## the whole test suite and the coverage of the core; with ARGS=… those tests alone
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest --quiet --numprocesses auto --cov --cov-report=
+	@$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal --cov --cov-report=
 	@$(BIN)/python -m coverage report --include='authz_service/core/*' --fail-under=100
 else
 	@$(BIN)/python -m pytest $(ARGS)

@@ -49,3 +49,8 @@ def test_every_alert_has_its_section_and_no_section_is_about_none() -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)", PAGE))))
 def test_what_it_links_to_is_there(link: str) -> None:
     assert (ROOT / "docs" / link).exists()
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_no_page_has_a_gap_to_be_filled(page: Path) -> None:
+    assert "@@" not in page.read_text("utf-8")
