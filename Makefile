@@ -64,6 +64,9 @@ lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --upgrade \
 		--group fuzz --output-file requirements/fuzz.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --upgrade --no-deps \
+		--group api --output-file requirements/api.txt
 
 clean: ## remove what was installed and made
 	@rm -rf $(VENV) .coverage .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
@@ -74,7 +77,7 @@ $(VENV)/.fuzz-installed: $(VENV)/.installed requirements/fuzz.txt
 	@touch $@
 
 # The packages with their hashes, then ours, which builds with the hatchling that is among them.
-$(VENV)/.installed: requirements/dev.txt pyproject.toml
+$(VENV)/.installed: requirements/dev.txt requirements/api.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python' >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Python 3.11 or newer is needed: make PYTHON=/path/to/python' >&2; exit 2; }
@@ -83,5 +86,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo 'setting up $(VENV), which takes about a minute …'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade \
+		--target $(VENV)/xds-protos --requirement requirements/api.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@

