@@ -6,6 +6,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Three test processes for two cores: many tests wait for another process.
+WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults soak lint format proto lock bench fuzz clean
@@ -18,7 +20,7 @@ demo: $(VENV)/.installed ## run everything on this machine and show what is deci
 
 test: $(VENV)/.installed ## the whole test suite and the coverage of the core; with ARGS=… those tests alone
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal --cov --cov-report=
+	@$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=
 	@$(BIN)/python -m coverage report --include='authz_service/core/*' --fail-under=100
 else
 	@$(BIN)/python -m pytest $(ARGS)
