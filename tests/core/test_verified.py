@@ -114,7 +114,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def counting_verify(*arguments: object) -> object:
         count["verify"] += 1
-        return verify(*arguments)  # type: ignore[arg-type]
+        return verify(*arguments)  # type: ignore[arg-type] # whatever it is given
 
     def counting_parse(token: BearerToken, max_bytes: int) -> CompactJws:
         count["parse"] += 1
@@ -122,7 +122,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def counting_read(*arguments: object) -> AccessTokenClaims:
         count["read"] += 1
-        return read(*arguments)  # type: ignore[arg-type]
+        return read(*arguments)  # type: ignore[arg-type] # likewise
 
     monkeypatch.setattr(steps, "verify", counting_verify)
     monkeypatch.setattr(CompactJws, "parse", counting_parse)

@@ -29,5 +29,5 @@ def test_memory_that_was_taken_in_the_first_half_has_not_grown_since() -> None:
     ],
 )
 def test_what_does_not_go_again_has_grown(name: str, value: float, complaint: str) -> None:
-    changed = replace(STEADY[-1], **{name: value})  # type: ignore[arg-type]
+    changed = replace(STEADY[-1], **{name: value})  # type: ignore[arg-type] # of the table
     assert growth([*STEADY, changed]) == [complaint]

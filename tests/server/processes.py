@@ -53,6 +53,21 @@ resources:
 """
 
 
+def policy_of(*issuers: str, more: str = "") -> str:
+    """Write a policy of *issuers*, each of whose tokens is good for `/products`."""
+    entries = "".join(f"  - {{{fields}}}\n" for fields in issuers)
+    return f"""\
+version: 1
+issuers:
+{entries}resources:
+  - name: shopping
+    audience: https://shopping.api
+    routes:
+      - {{path: /healthz, methods: {{GET: public}}}}
+      - {{path: /products, methods: {{GET: []}}}}
+{more}"""
+
+
 def environment(overrides: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without settings of the service, and with *overrides*."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AUTHZ_")}

@@ -367,7 +367,7 @@ def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch)
             admin.readiness = Readiness(stopping=False, issuers_without_keys=(), warnings=warnings)
             reader, writer = await asyncio.open_connection(admin.address.host, admin.address.port)
             with contextlib.closing(writer):
-                writer.transport.pause_reading()  # type: ignore[attr-defined]
+                writer.transport.pause_reading()  # type: ignore[attr-defined] # it reads, too
                 writer.write(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")
                 await eventually(lambda: admin.connections == 1)
                 await eventually(lambda: admin.connections == 0)

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from authz_service.demo.signing_keys import SigningKeys
 from tests.edge.rig import PATIENCE, reason
 from tests.edge.shop import check_request
-from tests.server.processes import Service, bound_socket, environment, issuer, service
+from tests.server.processes import Service, bound_socket, environment, issuer, policy_of, service
 from tests.support.event_loops import eventually
 
 if TYPE_CHECKING:
@@ -31,20 +31,6 @@ LOGTO: Final = "https://auth.example.com/oidc"
 PARTNER: Final = "https://partner.example.com"
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-def _policy(*issuers: str) -> str:
-    entries = "".join(f"  - {{{fields}}}\n" for fields in issuers)
-    return f"""\
-version: 1
-issuers:
-{entries}resources:
-  - name: shopping
-    audience: https://shopping.api
-    routes:
-      - {{path: /healthz, methods: {{GET: public}}}}
-      - {{path: /products, methods: {{GET: []}}}}
-"""
 
 
 def _logto(uri: str, more: str = "") -> str:
@@ -89,7 +75,7 @@ def test_with_one_issuer_down_at_the_start_the_others_tokens_work(tmp_path: Path
     async def exchange() -> None:
         keys, others = SigningKeys("ES384"), SigningKeys("ES384")
         async with issuer(keys) as up:
-            policy = _policy(_logto(up.jwks_uri), _partner(_nobody()))
+            policy = policy_of(_logto(up.jwks_uri), _partner(_nobody()))
             async with service(tmp_path, policy) as running, running.caller() as caller:
                 failed = await running.event("key_set_not_fetched", issuer="partner")
                 assert failed["why"] == "no answer: connection refused"
@@ -119,7 +105,7 @@ def test_with_one_issuer_down_at_the_start_the_others_tokens_work(tmp_path: Path
 
 def test_an_issuer_that_is_not_required_keeps_nobody_waiting(tmp_path: Path) -> None:
     async def exchange() -> None:
-        policy = _policy(_partner(_nobody(), ", required: false"))
+        policy = policy_of(_partner(_nobody(), ", required: false"))
         async with service(tmp_path, policy) as running, running.caller() as caller:
             await running.event("readiness", ready=True)
             assert await _health(caller) == {SERVING}
@@ -141,7 +127,7 @@ def test_keys_that_go_stale_take_the_readiness_with_them(tmp_path: Path) -> None
         keys = SigningKeys("ES384")
         refresh = ", refresh: {interval: 300ms, max_stale: 300ms, timeout: 100ms, cooldown: 1ms}"
         async with issuer(keys) as held:
-            policy = _policy(_logto(held.jwks_uri, refresh))
+            policy = policy_of(_logto(held.jwks_uri, refresh))
             async with service(tmp_path, policy) as running, running.caller() as caller:
                 await running.event("readiness", ready=True)
                 held.gate.clear()
@@ -161,7 +147,7 @@ def test_a_restart_while_the_issuer_is_down_works_with_the_key_cache(tmp_path: P
         cache = tmp_path / "cache"
         options = ("--key-cache", str(cache))
         async with issuer(keys) as up:
-            policy = _policy(_logto(up.jwks_uri, ", refresh: {cooldown: 1ms, interval: 1h}"))
+            policy = policy_of(_logto(up.jwks_uri, ", refresh: {cooldown: 1ms, interval: 1h}"))
             async with service(tmp_path, policy, *options) as running:
                 await eventually(lambda: list(cache.glob("*.json")))
                 running.signal(signal.SIGTERM)
@@ -188,7 +174,7 @@ def test_a_key_cache_that_is_of_no_use_is_a_warning_and_the_service_starts(tmp_p
         cache.mkdir()
         cache.chmod(0o777)
         async with issuer(SigningKeys("ES384")) as up:
-            policy = _policy(_logto(up.jwks_uri))
+            policy = policy_of(_logto(up.jwks_uri))
             async with service(tmp_path, policy, "--key-cache", "cache") as running:
                 told = await running.event("key_cache_not_written", directory=str(cache))
                 assert str(told["why"]).startswith("others may write to the directory")
@@ -215,7 +201,7 @@ serve.command(["--policy", sys.argv[1], "--listen", "127.0.0.1:0", "--admin", "o
 
 def test_the_service_ends_though_a_host_name_is_being_looked_up(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
-    policy.write_text(_policy(_logto("https://auth.example.com/oidc/jwks")))
+    policy.write_text(policy_of(_logto("https://auth.example.com/oidc/jwks")))
     finished = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(policy)],
         env=environment(),

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from authz_service.demo.signing_keys import SigningKeys
 from tests.edge.rig import PATIENCE, reason, removed
 from tests.edge.shop import check_request
-from tests.server.processes import PUBLIC_ONLY, Service, bound_socket, issuer, service
+from tests.server.processes import PUBLIC_ONLY, Service, bound_socket, issuer, policy_of, service
 from tests.support.event_loops import eventually
 
 if TYPE_CHECKING:
@@ -40,21 +40,6 @@ def _token(keys: SigningKeys, iss: str = ISSUER) -> str:
     now = int(time.time())
     claims = {"iss": iss, "aud": "https://shopping.api", "sub": "user-1", "client_id": "app-1"}
     return keys.sign({**claims, "jti": "token-1", "iat": now, "exp": now + 600})
-
-
-def _policy(*issuers: str, more: str = "") -> str:
-    """Write a policy of *issuers*, each of whose tokens is good for `/products`."""
-    entries = "".join(f"  - {{{fields}}}\n" for fields in issuers)
-    return f"""\
-version: 1
-issuers:
-{entries}resources:
-  - name: shopping
-    audience: https://shopping.api
-    routes:
-      - {{path: /healthz, methods: {{GET: public}}}}
-      - {{path: /products, methods: {{GET: []}}}}
-{more}"""
 
 
 async def _answer(caller: Caller, target: str, token: str | None = None) -> str:
@@ -213,7 +198,7 @@ def test_nothing_is_reloaded_once_the_service_stops(tmp_path: Path) -> None:
         old, new = SigningKeys("ES384"), SigningKeys("ES384")
         async with issuer(old) as held:
             logto = f"name: logto, issuer: {ISSUER}, jwks_uri: {held.jwks_uri}"
-            policy = _policy(f"{logto}, refresh: {{cooldown: 1ms}}")
+            policy = policy_of(f"{logto}, refresh: {{cooldown: 1ms}}")
             async with service(tmp_path, policy) as running, running.caller() as caller:
                 await running.event("readiness", ready=True)
                 held.gate.clear()
@@ -241,7 +226,7 @@ def test_a_reload_that_waits_for_keys_does_not_hold_up_the_stop(tmp_path: Path) 
             held.gate.clear()
             async with service(tmp_path, PUBLIC_ONLY) as running:
                 asked = asyncio.create_task(held.was_asked())
-                (tmp_path / "policy.yaml").write_text(_policy(_logto(held.jwks_uri)))
+                (tmp_path / "policy.yaml").write_text(policy_of(_logto(held.jwks_uri)))
                 await asked
                 running.signal(signal.SIGTERM)
                 assert await running.exit_status() == 0
@@ -348,7 +333,7 @@ async def _read_the_log(running: Service) -> None:
         await running.event("check")
 
 
-def test_in_a_storm_of_good_and_bad_files_every_answer_is_of_one_policy(tmp_path: Path) -> None:
+def test_in_a_storm_of_good_and_bad_files_every_answer_is_of_onepolicy_of(tmp_path: Path) -> None:
     in_a, in_b = SigningKeys("ES384"), SigningKeys("ES384")
     (tmp_path / "a.json").write_text(json.dumps(in_a.jwk_set()))
     (tmp_path / "b.json").write_text(json.dumps(in_b.jwk_set()))
@@ -398,8 +383,8 @@ def test_an_issuer_that_did_not_change_keeps_its_keys_and_a_new_one_brings_its_o
     async def exchange() -> None:
         ours, theirs = SigningKeys("ES384"), SigningKeys("ES384")
         async with issuer(ours) as logto, issuer(theirs) as partner:
-            one = _policy(_logto(logto.jwks_uri))
-            both = _policy(_logto(logto.jwks_uri), _partner(partner.jwks_uri))
+            one = policy_of(_logto(logto.jwks_uri))
+            both = policy_of(_logto(logto.jwks_uri), _partner(partner.jwks_uri))
             async with service(tmp_path, one) as running, running.caller() as caller:
                 await running.event("readiness", ready=True)
                 for round_ in (1, 2):
@@ -428,10 +413,10 @@ def test_the_keys_of_an_issuer_that_moved_are_those_of_the_new_place(tmp_path: P
     async def exchange() -> None:
         old, new = SigningKeys("ES384"), SigningKeys("ES384")
         async with issuer(old) as before, issuer(new) as after:
-            policy = _policy(_logto(before.jwks_uri))
+            policy = policy_of(_logto(before.jwks_uri))
             async with service(tmp_path, policy) as running, running.caller() as caller:
                 await running.event("readiness", ready=True)
-                (tmp_path / "policy.yaml").write_text(_policy(_logto(after.jwks_uri)))
+                (tmp_path / "policy.yaml").write_text(policy_of(_logto(after.jwks_uri)))
                 await running.event("policy_reloaded", issuers_changed_names=["logto"])
                 assert await _answer(caller, "/products", _token(new)) == "allow"
                 assert await _answer(caller, "/products", _token(old)) == "unknown_key"
@@ -446,9 +431,9 @@ def test_a_new_issuer_that_is_down_holds_nothing_else_up(tmp_path: Path) -> None
         with bound_socket() as nobody:
             nowhere = f"http://127.0.0.1:{nobody.getsockname()[1]}/jwks"
             async with issuer(keys) as logto:
-                one = _policy(_logto(logto.jwks_uri))
+                one = policy_of(_logto(logto.jwks_uri))
                 more = "      - {path: /more, methods: {GET: public}}\n"
-                both = _policy(_logto(logto.jwks_uri), _partner(nowhere), more=more)
+                both = policy_of(_logto(logto.jwks_uri), _partner(nowhere), more=more)
                 async with service(tmp_path, one) as running, running.caller() as caller:
                     await running.event("readiness", ready=True)
                     (tmp_path / "policy.yaml").write_text(both)
@@ -471,7 +456,7 @@ def test_a_key_file_is_watched_too_wherever_it_is(tmp_path: Path) -> None:
         directory = tmp_path / "keys"
         directory.mkdir()
         (directory / "jwks.json").write_text(json.dumps(old.jwk_set()))
-        named = _policy(f"name: logto, issuer: {ISSUER}, jwks_file: keys/jwks.json")
+        named = policy_of(f"name: logto, issuer: {ISSUER}, jwks_file: keys/jwks.json")
         async with service(tmp_path, PUBLIC_ONLY) as running, running.caller() as caller:
             (tmp_path / "policy.yaml").write_text(named)
             await running.event("policy_reloaded", issuers_added_names=["logto"])

@@ -138,7 +138,7 @@ def test_the_span_of_envoy_comes_before_that_of_the_client() -> None:
 
 @pytest.mark.parametrize("source", ["headers", "metadata"])
 def test_what_is_not_to_be_sampled_is_not(source: str) -> None:
-    assert _spans_of(**{source: (("traceparent", NOT_SAMPLED),)}) == ()  # type: ignore[arg-type]
+    assert _spans_of(**{source: (("traceparent", NOT_SAMPLED),)}) == ()  # type: ignore[arg-type] # named by the table
 
 
 @pytest.mark.parametrize(

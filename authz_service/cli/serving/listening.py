@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from authz_service.cli.serving import transport
 from authz_service.cli.serving.setting import setting, together
 from authz_service.server.listen import Address, TcpAddress, parse_address
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _ADMIN_FORMS = "write HOST:PORT, [::]:PORT or off"
 
@@ -38,7 +32,7 @@ def _admin_address(
     return address
 
 
-_addresses = together(
+options = together(
     setting(
         "--listen", default="127.0.0.1:9191", metavar="ADDRESS", callback=_listen_address,
         help="Where Envoy asks, over gRPC: HOST:PORT, [::]:PORT, unix:/path or unix:@name.",
@@ -47,17 +41,5 @@ _addresses = together(
         "--admin", default="127.0.0.1:9192", metavar="ADDRESS", callback=_admin_address,
         help="Where /livez, /readyz and /metrics are, over HTTP, or off.",
     ),
+    transport.options,
 )  # fmt: skip
-
-_all = together(_addresses, transport.options)
-
-
-def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* the options, as `listen`, `admin` and `transport`."""
-
-    @functools.wraps(command)
-    def with_transport(*, listen: Address, **given: Any) -> object:  # noqa: ANN401 - click's own
-        return command(listen=listen, transport=transport.settings(listen, given), **given)
-
-    decorated: Callable[..., Any] = _all(with_transport)
-    return decorated

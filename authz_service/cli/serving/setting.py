@@ -59,19 +59,23 @@ def together(*options: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def as_one(
-    name: str, make: Callable[..., object], *options: Callable[..., Any]
+    name: str,
+    make: Callable[..., object],
+    *options: Callable[..., Any],
+    shared: tuple[str, ...] = (),
 ) -> Callable[..., Any]:
     """Make one decorator of *options*; the command gets what *make* makes of them, as *name*.
 
-    The parameters of *make* are named as the options are.
+    The parameters of *make* are named as the options are; the command gets those in *shared*, too.
     """
     own = tuple(inspect.signature(make).parameters)
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def with_one(**given: Any) -> object:  # noqa: ANN401 - click's own
-            values = {each: given.pop(each) for each in own}
-            return command(**{name: make(**values)}, **given)
+            values = {each: given[each] for each in own}
+            others = {each: given[each] for each in given if each in shared or each not in own}
+            return command(**{name: make(**values)}, **others)
 
         decorated: Callable[..., Any] = together(*options)(with_one)
         return decorated

@@ -5,11 +5,11 @@ from __future__ import annotations
 import grp
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from authz_service.cli.serving.setting import setting, together
+from authz_service.cli.serving.setting import as_one, setting
 from authz_service.policy.problems import printable
 from authz_service.server.listen import Address, UnixAddress
 from authz_service.server.settings import TransportSettings
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _MODE: Final = re.compile(r"0?[0-7]{3}", re.ASCII)
 _WRITABLE: Final = 0o222  # what connect(2) needs
 _MAX_GROUP: Final = 2**32 - 2
-_OWN: Final = ("insecure_listen", "tls_cert", "tls_key", "tls_client_ca", "tls_client_san",
-               "socket_mode", "socket_group")  # fmt: skip
 
 
 def _mode(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
@@ -64,7 +62,46 @@ def _callers(
         raise click.BadParameter(str(error)) from None
 
 
-options = together(
+def _settings(  # noqa: PLR0913 - one for each option
+    *,
+    listen: Address,
+    insecure_listen: bool,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_client_ca: Path | None,
+    tls_client_san: CallerList | None,
+    socket_mode: int | None,
+    socket_group: int | None,
+) -> TransportSettings:
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together: give both or none")
+    if tls_client_ca is not None and tls_cert is None:
+        raise click.UsageError("--tls-client-ca needs --tls-cert and --tls-key")
+    if tls_client_san is not None and tls_client_ca is None:
+        raise click.UsageError("--tls-client-san needs --tls-client-ca")
+    files = None
+    if tls_cert is not None and tls_key is not None:
+        files = TlsFiles(tls_cert, tls_key, tls_client_ca)
+    return TransportSettings(
+        insecure_listen=insecure_listen,
+        tls=files,
+        callers=tls_client_san,
+        socket=_access(listen, socket_mode, socket_group),
+    )
+
+
+def _access(listen: Address, mode: int | None, group: int | None) -> SocketAccess:
+    if isinstance(listen, UnixAddress):
+        return SocketAccess(SocketAccess().mode if mode is None else mode, group)
+    if mode is not None or group is not None:
+        raise click.UsageError(
+            f"--socket-mode and --socket-group are for --listen unix:/path: {listen} has neither"
+        )
+    return SocketAccess()
+
+
+options = as_one(
+    "transport", _settings,
     setting(
         "--insecure-listen", is_flag=True, show_default=False,
         help="Listen beyond this machine without TLS: whoever reaches the port may ask.",
@@ -94,31 +131,5 @@ options = together(
         "--socket-group", metavar="GROUP", callback=_group,
         help="Group of a unix socket, by name or id. Default: the process's.",
     ),
+    shared=("listen",),
 )  # fmt: skip
-
-
-def settings(listen: Address, given: dict[str, Any]) -> TransportSettings:
-    """Take the options of this module out of *given*. Raises click.UsageError."""
-    insecure, cert, key, client_ca, callers, mode, group = (given.pop(name) for name in _OWN)
-    if (cert is None) != (key is None):
-        raise click.UsageError("--tls-cert and --tls-key go together: give both or none")
-    if client_ca is not None and cert is None:
-        raise click.UsageError("--tls-client-ca needs --tls-cert and --tls-key")
-    if callers is not None and client_ca is None:
-        raise click.UsageError("--tls-client-san needs --tls-client-ca")
-    return TransportSettings(
-        insecure_listen=insecure,
-        tls=None if cert is None else TlsFiles(cert, key, client_ca),
-        callers=callers,
-        socket=_access(listen, mode, group),
-    )
-
-
-def _access(listen: Address, mode: int | None, group: int | None) -> SocketAccess:
-    if isinstance(listen, UnixAddress):
-        return SocketAccess(SocketAccess().mode if mode is None else mode, group)
-    if mode is not None or group is not None:
-        raise click.UsageError(
-            f"--socket-mode and --socket-group are for --listen unix:/path: {listen} has neither"
-        )
-    return SocketAccess()

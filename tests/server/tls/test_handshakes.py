@@ -198,7 +198,7 @@ def test_a_session_that_is_resumed_gets_denied_responses_once_its_certificate_ha
 ) -> None:
     """Its CA and its name are fine: as long as it is valid, it is let in."""
     later = time.time() + 2 * DAY.total_seconds()
-    cache = session_cache.ssl_session_cache_lru(1)  # type: ignore[no-untyped-call]
+    cache = session_cache.ssl_session_cache_lru(1)  # type: ignore[no-untyped-call] # gRPC has no types for it
     session = [("grpc.ssl_session_cache", cache)]
     envoy = authority().envoy()
 
