@@ -10,21 +10,24 @@ ARGS ?=
 WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults soak lint format proto lock bench fuzz clean
+.PHONY: help demo test check-deploy faults soak lint format proto lock bench fuzz clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
 
 demo: $(VENV)/.installed ## run everything on this machine and show what is decided (ARGS=--once)
 	@$(BIN)/authz-service demo $(ARGS)
 
-test: $(VENV)/.installed ## the whole test suite and the coverage of the core; with ARGS=… those tests alone
+test: $(VENV)/.checkov-installed ## the whole test suite and the coverage of the core; with ARGS=… those tests alone
 ifeq ($(strip $(ARGS)),)
 	@$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist worksteal --cov --cov-report=
 	@$(BIN)/python -m coverage report --include='authz_service/core/*' --fail-under=100
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+check-deploy: $(VENV)/.checkov-installed ## deploy/, envoy/ and the Dockerfile: schemas, linters, the real Envoy
+	@$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist worksteal tests/deploy $(ARGS)
 
 faults: $(VENV)/.installed ## every fault under load, in four minutes, and the table in docs/reliability.md
 	@PYTHONPATH=. $(BIN)/python -m tests.faults $(ARGS)
@@ -67,6 +70,9 @@ lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
 		--custom-compile-command 'make lock' --upgrade \
 		--group fuzz --output-file requirements/fuzz.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --upgrade \
+		--group checkov --output-file requirements/checkov.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --upgrade --no-deps \
 		--group api --output-file requirements/api.txt
 
@@ -76,6 +82,13 @@ clean: ## remove what was installed and made
 # The engine of the fuzzing alone: it is not for every platform.
 $(VENV)/.fuzz-installed: $(VENV)/.installed requirements/fuzz.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/fuzz.txt
+	@touch $@
+
+# In an environment of its own, for the reason that pyproject.toml gives.
+$(VENV)/.checkov-installed: $(VENV)/.installed requirements/checkov.txt
+	@$(BIN)/python -m venv $(VENV)/checkov
+	@$(VENV)/checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement requirements/checkov.txt
 	@touch $@
 
 # The packages with their hashes, then ours, which builds with the hatchling that is among them.
