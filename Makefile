@@ -52,6 +52,7 @@ bench: $(VENV)/.installed ## measurements that take minutes (ARGS=--quick for fe
 	@PYTHONPATH=. $(BIN)/python bench/memory.py $(ARGS)
 	@PYTHONPATH=. $(BIN)/python bench/policy.py $(ARGS)
 	@PYTHONPATH=. $(BIN)/python bench/sizing.py $(ARGS)
+	@PYTHONPATH=. $(BIN)/python bench/shapes.py $(ARGS)
 	@PYTHONPATH=. $(BIN)/python bench/token_cache.py $(ARGS)
 
 fuzz: $(VENV)/.fuzz-installed ## feed every input with what nobody thought of, a minute each (ARGS='--seconds 10 --target token')

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +21,7 @@ from authz_service.demo.issuer import DevelopmentIssuer
 from authz_service.demo.leash import end, on_a_leash
 from authz_service.demo.service import AuthzService
 from authz_service.demo.world import SHOP
+from bench.process import cpu_seconds
 from bench.shop import POLICY, check_on, request
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _IN_FLIGHT: Final = 16
 _TOKENS: Final = 100
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def main(checks: int, rounds: int) -> int:
@@ -79,14 +78,9 @@ async def _cost(pid: int, target: str, requests: Sequence[CheckRequest], checks:
                 await check(requests[number % len(requests)])
 
         await worker(range(50))
-        before = _cpu_seconds(pid)
+        before = cpu_seconds(pid)
         await asyncio.gather(*(worker(range(n, checks, _IN_FLIGHT)) for n in range(_IN_FLIGHT)))
-        return (_cpu_seconds(pid) - before) / checks
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+        return (cpu_seconds(pid) - before) / checks
 
 
 def _kinds(issuer: DevelopmentIssuer) -> dict[str, list[CheckRequest]]:
