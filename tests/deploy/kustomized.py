@@ -1,0 +1,62 @@
+"""Manifests: as they are written, and as kustomize puts them together."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+DEPLOY: Final = Path(__file__).parents[2] / "deploy"
+K8S: Final = DEPLOY / "k8s"
+
+Manifest = dict[str, Any]
+
+
+def written(*paths: Path) -> list[Manifest]:
+    """Every object in *paths*, files or directories with all that is below them."""
+    files = sorted(
+        file for path in paths for file in ([path] if path.is_file() else path.rglob("*.yaml"))
+    )
+    documents = (each for file in files for each in yaml.safe_load_all(file.read_text()))
+    return [each for each in documents if isinstance(each, dict) and "kind" in each]
+
+
+def put_together(directory: Path) -> list[Manifest]:
+    """What `kubectl apply -k` of *directory* would apply. Skips the test without a kubectl."""
+    return list(yaml.safe_load_all(_built(directory)))
+
+
+def of_kind(manifests: Iterable[Manifest], kind: str) -> list[Manifest]:
+    """Those of one kind."""
+    return [each for each in manifests if each["kind"] == kind]
+
+
+def the(manifests: Iterable[Manifest], kind: str, name: str) -> Manifest:
+    """The only one of that kind and name."""
+    (found,) = [each for each in of_kind(manifests, kind) if each["metadata"]["name"] == name]
+    return found
+
+
+def namespace_of(manifest: Mapping[str, Any]) -> str:
+    """The namespace it is in. Fails where it does not say."""
+    return str(manifest["metadata"]["namespace"])
+
+
+@functools.cache
+def _built(directory: Path) -> str:
+    kustomize = shutil.which("kustomize")
+    kubectl = shutil.which("kubectl")
+    if kustomize is None and kubectl is None:
+        pytest.skip("needs kubectl or kustomize, which are no Python packages")
+    command = [kustomize, "build"] if kustomize is not None else [str(kubectl), "kustomize"]
+    done = subprocess.run([*command, str(directory)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
