@@ -10,7 +10,7 @@ ARGS ?=
 WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check-deploy faults soak lint format proto lock bench fuzz clean
+.PHONY: help demo test check-deploy faults soak lint format proto rules lock bench fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
@@ -35,11 +35,12 @@ faults: $(VENV)/.installed ## every fault under load, in four minutes, and the t
 soak: $(VENV)/.installed ## ten minutes of load while faults come and go (ARGS='--minutes 2')
 	@PYTHONPATH=. $(BIN)/python -m tests.faults.soak $(ARGS)
 
-lint: $(VENV)/.installed ## style, types, generated code
+lint: $(VENV)/.installed ## style, types, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy authz_service tests bench fuzz proto/generate.py
+	@$(BIN)/mypy authz_service tests bench fuzz proto/generate.py deploy/monitoring/generate.py
 	@$(BIN)/python proto/generate.py --check
+	@$(BIN)/python deploy/monitoring/generate.py --check
 
 format: $(VENV)/.installed ## put the code into shape
 	@$(BIN)/ruff check --fix .
@@ -47,6 +48,9 @@ format: $(VENV)/.installed ## put the code into shape
 
 proto: $(VENV)/.installed ## generate authz_service/_proto from proto/
 	@$(BIN)/python proto/generate.py
+
+rules: $(VENV)/.installed ## generate the PrometheusRule from deploy/monitoring/alerts.yaml
+	@$(BIN)/python deploy/monitoring/generate.py
 
 bench: $(VENV)/.installed ## measurements that take minutes (ARGS=--quick for fewer)
 	@PYTHONPATH=. $(BIN)/python bench/memory.py $(ARGS)
