@@ -5,8 +5,12 @@ It believes every header, as an API behind Envoy does: what it shows is what Env
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from dataclasses import asdict, dataclass
 
+import click
 from aiohttp import web
 
 
@@ -78,3 +82,33 @@ def _received(request: web.BaseRequest) -> ReceivedRequest:
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers
         ),
     )
+
+
+class _CannotListenError(click.ClickException):
+    exit_code = 2
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=9000, show_default=True)
+def main(port: int) -> None:
+    """Run the sample API on 127.0.0.1, until SIGTERM or Ctrl-C."""
+    asyncio.run(_serve(port))
+
+
+async def _serve(port: int) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    api = Upstream()
+    try:
+        await api.start(port)
+    except OSError as error:
+        message = f"cannot listen on 127.0.0.1:{port}: {os.strerror(error.errno or 0)}"
+        raise _CannotListenError(message) from None
+    click.echo(f"sample API: http://127.0.0.1:{api.port}")
+    await stopped.wait()
+    await api.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import socket
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from click.testing import CliRunner
 
-from authz_service.demo.upstream import ReceivedRequest, Upstream
+from authz_service.demo.upstream import ReceivedRequest, Upstream, main
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 async def send(port: int, request: bytes) -> bytes:
@@ -129,3 +136,33 @@ def test_a_port_that_is_taken_is_an_error_and_nothing_is_left() -> None:
         assert second.port == 0
 
     serving(use)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_runs_as_a_command_until_a_signal_comes(number: signal.Signals) -> None:
+    async def run() -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "authz_service.demo.upstream", "--port", "0"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=REPOSITORY,
+        )
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()
+        assert line.startswith("sample API: http://127.0.0.1:")
+        port = int(line.rpartition(":")[2])
+        answer = await send(port, b"GET /a HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["path"] == "/a"
+        process.send_signal(number)
+        assert await process.communicate() == (b"", b"")
+        assert process.returncode == 0
+
+    asyncio.run(run())
+
+
+def test_the_command_says_that_its_port_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(main, ["--port", str(port)])
+    assert result.exit_code == 2
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in result.output
