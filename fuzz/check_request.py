@@ -155,7 +155,7 @@ def _mutate(octets: bytes, mutate: MutateOctets, random: Random) -> bytes:
 
 def _change(message: CheckRequest, mutate: MutateOctets, random: Random) -> None:
     http = message.attributes.request.http
-    match random.randrange(8):
+    match random.randrange(9):
         case 0:
             http.path = _word(http.path, _PATHS, mutate, random)
         case 1:
@@ -174,6 +174,9 @@ def _change(message: CheckRequest, mutate: MutateOctets, random: Random) -> None
             line.raw_value = mutate(line.raw_value)
         case 7 if http.header_map.headers:
             del http.header_map.headers[random.randrange(len(http.header_map.headers))]
+        case 8:
+            name = _word("gateway", _NAMES, mutate, random)
+            message.attributes.context_extensions[name] = _word("edge", _VALUES, mutate, random)
         case _:
             http.headers.pop(random.choice(_NAMES), None)
 

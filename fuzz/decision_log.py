@@ -36,5 +36,6 @@ def _written(decided: DecidedCheck) -> list[str]:
     lines = _Lines()
     logger = structlog.wrap_logger(LineLogger(lines), processors=renderers("json"))
     with patch.object(checks, "_log", logger):
-        _LOG_CHECK(decided.request, decided.decision, decided.seconds)
+        told = decided.context_extensions
+        _LOG_CHECK(decided.request, decided.decision, decided.seconds, told)
     return lines

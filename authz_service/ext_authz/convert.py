@@ -27,7 +27,7 @@ from authz_service.core.request import HttpRequest
 from authz_service.core.summary import summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from authz_service._proto.envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
 
@@ -63,6 +63,14 @@ def _headers(http: AttributeContext.HttpRequest) -> Iterator[tuple[str, str]]:
     for key, value in http.headers.items():
         if (line := (key.lower(), value)) not in seen:
             yield line
+
+
+def context_extensions(check: CheckRequest) -> Mapping[str, str]:
+    """What Envoy's configuration adds to *check*: which gateway or route asks, for those who read.
+
+    No decision depends on it.
+    """
+    return check.attributes.context_extensions
 
 
 def to_check_response(decision: Decision) -> CheckResponse:

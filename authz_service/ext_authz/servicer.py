@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import grpc
@@ -21,7 +21,12 @@ from authz_service.core.authorize import authorize
 from authz_service.core.decision import Decision, Deny, DenyReason, refusal
 from authz_service.core.request import HttpRequest
 from authz_service.ext_authz.admission import Admission
-from authz_service.ext_authz.convert import INTERNAL_ERROR, to_check_response, to_http_request
+from authz_service.ext_authz.convert import (
+    INTERNAL_ERROR,
+    context_extensions,
+    to_check_response,
+    to_http_request,
+)
 from authz_service.ext_authz.limits import CheckLimits
 
 if TYPE_CHECKING:
@@ -58,14 +63,16 @@ class Keys(Protocol):
 class DecidedCheck:
     """One Check after its answer was made, for logs, metrics and traces.
 
-    *seconds* is what it took; *metadata* gives what the caller said beside the Check. Of one that
-    was refused unread, as `overloaded`, *request* is empty.
+    *seconds* is what it took; *metadata* gives what the caller said beside the Check, and
+    *context_extensions* is what Envoy's configuration added to it. Of one that was refused unread,
+    as `overloaded`, *request* is empty.
     """
 
     request: HttpRequest
     decision: Decision
     seconds: float
     metadata: Callable[[], Iterable[tuple[str, str | bytes]] | None] = tuple
+    context_extensions: Mapping[str, str] = field(default_factory=dict)
 
 
 class AuthorizationServicer:
@@ -148,19 +155,22 @@ class AuthorizationServicer:
         """Answer one Check; *message* is None where its bytes were no CheckRequest."""
         started = time.perf_counter()
         request = _NO_REQUEST
+        extensions: Mapping[str, str] = {}
         decision: Decision = Deny()
         response = INTERNAL_ERROR
         try:
             if message is None:
                 _log.error("check_unreadable")
             else:
+                extensions = context_extensions(message)
                 request = to_http_request(message)
                 decided = await self._decide_for(context, request)
                 response, decision = to_check_response(decided), decided
         except Exception as error:  # noqa: BLE001 - nothing may turn into a gRPC error or an allow
             _log_bug("check_failed", error)
         seconds = time.perf_counter() - started
-        self._tell(DecidedCheck(request, decision, seconds, context.invocation_metadata))
+        told = context.invocation_metadata
+        self._tell(DecidedCheck(request, decision, seconds, told, extensions))
         return response
 
     def _tell(self, check: DecidedCheck) -> None:

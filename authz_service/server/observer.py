@@ -45,7 +45,7 @@ class CheckObserver:
         if deny is not None and deny.reason is DenyReason.OVERLOADED:
             self._overload_log.note()
             return
-        self._log_check(check.request, check.decision, check.seconds)
+        self._log_check(check.request, check.decision, check.seconds, check.context_extensions)
         if self._traces is not None:
             metadata = check.metadata() or ()
             self._traces.record(check.request, check.decision, check.seconds, metadata)

@@ -15,7 +15,7 @@ from authz_service.ext_authz.convert import to_http_request
 from authz_service.server.readiness import Readiness
 from authz_service.telemetry import logs
 from authz_service.telemetry.logs import identity, output
-from authz_service.telemetry.logs.bounds import MOST
+from authz_service.telemetry.logs.bounds import EXTENSIONS_LENGTH, MOST, MOST_EXTENSIONS
 from authz_service.telemetry.logs.bursts import BOUNDED, BURST, EVERY
 from authz_service.telemetry.logs.identity import IdentityHash
 from authz_service.telemetry.logs.settings import FORMATS, LEVELS, LogSettings
@@ -32,7 +32,10 @@ COMMANDS: Final = re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL)
 KEY: Final = b"0123456789abcdef0123456789abcdef"
 
 CHECK: Final = PAGE.partition("## `check`")[2].partition("\n## ")[0]
-TYPES: Final = {"string": str, "number": float, "integer": int, "array of strings": list}
+TYPES: Final = {
+    "string": str, "number": float, "integer": int,
+    "array of strings": list, "object of strings": dict,
+}  # fmt: skip
 FIELDS: Final = dict(re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", CHECK, re.MULTILINE))
 COMMON: Final = ["timestamp", "level", "event"]
 
@@ -66,7 +69,7 @@ def _all_logged_events() -> Iterator[dict[str, Any]]:
     long = mint({"sub": "x" * 300, "aud": "https://other.api"})
     for message in (*requests, check_request(token=mint()), check_request(token=long)):
         request = to_http_request(message)
-        yield event_of(request, decide(request), everything)
+        yield event_of(request, decide(request), everything, {"gateway": "edge"})
 
 
 def test_every_event_is_there_at_its_level_and_no_other() -> None:
@@ -152,7 +155,8 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"{identity.MIN_KEY_BYTES} to {identity.MAX_KEY_BYTES} bytes" in PAGE
     assert f"first {identity.DIGITS} hexadecimal digits" in PAGE
     assert (logs.FINISH_WITHIN, BURST, EVERY) == (2, 10, 10)
-    assert sorted(MOST.values()) == [256, 256, 512, 1024, 1024]
+    assert sorted([*MOST.values(), EXTENSIONS_LENGTH]) == [256, 256, 512, 1024, 1024, 1024]
+    assert f"the first {MOST_EXTENSIONS} by name" in PAGE
 
 
 def test_the_events_that_are_bounded_are_those_of_the_code() -> None:

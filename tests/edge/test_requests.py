@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
-from tests.edge.rig import answer, ask, overwritten, reason, removed
+from tests.edge.rig import Observer, answer, ask, overwritten, reason, removed, servicer
 from tests.edge.shop import HOST, REFUSALS, Refusal, check_request, mint
 
 if TYPE_CHECKING:
@@ -210,3 +211,13 @@ def test_an_empty_pseudo_header_is_refused_and_not_replaced_by_the_message() -> 
 @pytest.mark.parametrize("host", [HOST, HOST.upper(), f"{HOST}.", f"{HOST}:8443"])
 def test_every_spelling_of_the_host_is_understood(host: str) -> None:
     assert answer(check_request("/healthz", host=host)).status.code == 0
+
+
+def test_what_envoys_configuration_adds_is_told_to_the_log_and_changes_nothing() -> None:
+    told = {"gateway": "edge", "x-auth-subject": "mallory"}
+    for request in (check_request(token=mint()), check_request()):
+        plain, observer = answer(request), Observer()
+        request.attributes.context_extensions.update(told)
+        assert answer(request, served=partial(servicer, observe=observer)) == plain
+        (check,) = observer.checks
+        assert check.context_extensions == told

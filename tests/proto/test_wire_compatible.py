@@ -279,7 +279,10 @@ def test_check_request_of_the_real_api_is_read_by_ours() -> None:
     wire = ask_the_real_api("encode", f"{AUTH}.CheckRequest", given=json.dumps(sent).encode())
 
     assert MessageToDict(CheckRequest.FromString(wire)) == {
-        "attributes": {"request": {"http": http}}
+        "attributes": {
+            "request": {"http": http},
+            "contextExtensions": {"virtual_host": "shop"},
+        }
     }
 
 

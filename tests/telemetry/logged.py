@@ -16,7 +16,7 @@ from authz_service.telemetry.logs.settings import LogSettings
 from tests.edge.shop import NOW, published, shop_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     from authz_service.core.decision import Decision
@@ -58,22 +58,27 @@ def logged(
     request: HttpRequest,
     decision: Decision,
     settings: LogSettings | None = None,
+    context_extensions: Mapping[str, str] | None = None,
     *,
     seconds: float = 0.0012345,
     chance: Callable[[], float] = lambda: 0.0,
 ) -> str:
     """The line of one Check, or nothing."""
     log = CheckLog(settings or LogSettings(), chance=chance)
-    lines = lines_of(lambda: log(request, decision, seconds), checks, settings)
+    lines = lines_of(lambda: log(request, decision, seconds, context_extensions), checks, settings)
     assert len(lines) <= 1
     return "".join(lines)
 
 
 def event_of(
-    request: HttpRequest, decision: Decision, settings: LogSettings | None = None
+    request: HttpRequest,
+    decision: Decision,
+    settings: LogSettings | None = None,
+    context_extensions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The event of one Check."""
-    event: dict[str, Any] = json.loads(logged(request, decision, settings))
+    line = logged(request, decision, settings, context_extensions)
+    event: dict[str, Any] = json.loads(line)
     return event
 
 

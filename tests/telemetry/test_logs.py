@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given
@@ -31,6 +31,8 @@ from tests.edge.shop import (
 from tests.telemetry.logged import decide, event_of, logged
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from authz_service.core.decision import Decision
 
 HOSTILE: Final = (
@@ -385,3 +387,57 @@ def test_a_claim_is_cut_where_it_is_longer_than_its_bound(length: int, *, cut: b
     event = event_of(HttpRequest("GET", HOST, "/"), _refusal_of("x" * length))
     assert event["subject"] == "x" * 256
     assert ("subject" in event.get("truncated", [])) is cut
+
+
+# What Envoy's configuration adds
+
+
+EDGE: Final = {"gateway": "edge", "route": "checkout"}
+
+
+def _extensions_of(extensions: Mapping[str, str]) -> dict[str, Any]:
+    return event_of(HttpRequest("GET", HOST, "/"), Deny(), None, extensions)
+
+
+def test_a_check_says_which_gateway_or_route_asked() -> None:
+    event = _extensions_of(EDGE)
+    assert event["context_extensions"] == EDGE
+    assert "truncated" not in event
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_a_check_without_context_extensions_has_no_field_of_them(log_format: str) -> None:
+    settings = LogSettings(log_format=log_format)
+    line = logged(HttpRequest("GET", HOST, "/"), Deny(), settings, {})
+    assert "context_extensions" not in line
+
+
+@pytest.mark.parametrize(("count", "cut"), [(8, False), (9, True)])
+def test_of_many_context_extensions_the_first_by_name_are_logged(count: int, *, cut: bool) -> None:
+    given = {f"key-{number}": "v" for number in reversed(range(count))}
+    event = _extensions_of(given)
+    assert list(event["context_extensions"]) == [f"key-{number}" for number in range(8)]
+    assert ("context_extensions" in event.get("truncated", [])) is cut
+
+
+@pytest.mark.parametrize("filler", ["x", '"', "\u00e9", "\x00"])
+def test_long_context_extensions_are_cut_and_the_line_says_so(filler: str) -> None:
+    event = _extensions_of({"a": filler * 100, "b": filler * 16_384, "c": "never"})
+    shown = event["context_extensions"]
+    assert shown["a"] == filler * 100
+    assert set(shown["b"]) == {filler}
+    assert sum(len(json.dumps(text)) - 2 for entry in shown.items() for text in entry) <= 1024
+    assert event["truncated"] == ["context_extensions"]
+
+
+def test_a_name_that_is_too_long_is_left_out() -> None:
+    event = _extensions_of({"a": "kept", "n" * 1025: "never"})
+    assert event["context_extensions"] == {"a": "kept"}
+    assert event["truncated"] == ["context_extensions"]
+
+
+@given(name=ANYTHING, value=ANYTHING)
+def test_whatever_the_context_extensions_are_they_make_one_line(name: str, value: str) -> None:
+    request = HttpRequest("GET", HOST, "/")
+    _assert_is_one_json_line(logged(request, Deny(), None, {name: value}))
+    _assert_is_one_console_line(logged(request, Deny(), CONSOLE, {name: value}))

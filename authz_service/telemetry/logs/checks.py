@@ -18,7 +18,7 @@ from authz_service.telemetry.logs.needs import needs
 from authz_service.telemetry.logs.paths import shown_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from authz_service.core.decision import Decision
     from authz_service.core.request import HttpRequest
@@ -64,12 +64,20 @@ class CheckLog:
                 effect="every user of this machine can undo the hashes by guessing: chmod o=",
             )
 
-    def __call__(self, request: HttpRequest, decision: Decision, seconds: float) -> None:
+    def __call__(
+        self,
+        request: HttpRequest,
+        decision: Decision,
+        seconds: float,
+        context_extensions: Mapping[str, str] | None = None,
+    ) -> None:
         """Log that *request* was decided so within *seconds*, if it is to be logged."""
         deny = refusal(decision)
         if not self._is_on or (deny is None and not self._is_drawn()):
             return
         fields: dict[str, object] = {**summarize(decision), **_request_fields(request)}
+        if context_extensions:
+            fields["context_extensions"] = context_extensions
         if deny is not None:
             fields |= needs(deny)
         elif self._settings.allows < 1:

@@ -92,7 +92,7 @@ def _rewritten(value: object, rewrite: Callable[[str], str]) -> object:
     if isinstance(value, str):
         return rewrite(value)
     if isinstance(value, dict):
-        return {key: _rewritten(item, rewrite) for key, item in value.items()}
+        return {rewrite(str(key)): _rewritten(item, rewrite) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_rewritten(item, rewrite) for item in value]
     return value
