@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parents[2] / "envoy"
 MODEL: Final = FOLDER / "envoy.yaml"
-VARIANTS: Final = tuple(sorted(set(FOLDER.glob("*.yaml")) - {MODEL}))
+VARIANTS: Final = tuple(sorted({*FOLDER.glob("*.yaml")} - {MODEL, FOLDER / "kustomization.yaml"}))
 ISSUER: Final = "https://auth.example.com/oidc"
 FORGED: Final = {
     "x-auth-subject": "mallory",
