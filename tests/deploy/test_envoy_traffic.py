@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -356,6 +357,14 @@ async def _send(front: Running, requests: Mapping[str, Mapping[str, str]]) -> No
         await front.get(f"{path}?secret=in-the-query", {**headers, "cookie": "s3cr3t"})
 
 
+async def _send_without_host(front: Running, path: str) -> None:
+    """Send what Envoy refuses by itself."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", front.envoy.listener)
+    with contextlib.closing(writer):
+        writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+
+
 def test_the_log_has_every_refusal_and_what_was_not_decided(tmp_path: Path) -> None:
     async def exchange() -> tuple[dict[str, dict[str, Any]], str]:
         async with (
@@ -367,10 +376,11 @@ def test_the_log_has_every_refusal_and_what_was_not_decided(tmp_path: Path) -> N
             await _send(
                 front, {"/orders": bearer, "/products": {}, "/nobody": {}, "/stock": bearer}
             )
+            await _send_without_host(front, "/no-host")
             served.process.kill()
             await served.exit_status()
             await _send(front, {"/healthz": bearer})
-            lines = await front.lines_of("/orders", "/healthz")
+            lines = await front.lines_of("/orders", "/no-host", "/healthz")
             return lines, front.log.read_text("utf-8")
 
     lines, text = asyncio.run(exchange())
@@ -392,6 +402,7 @@ def test_the_log_has_every_refusal_and_what_was_not_decided(tmp_path: Path) -> N
         },
         "/nobody": {**refused, "status": 403, "reason": "no_route"},
         "/stock": {**audited, **token, "status": 200, "flags": "-", "route": "/stock"},
+        "/no-host": {"status": 400, "details": "missing_host_header", "flags": "-"},
         "/healthz": {"status": 503, "details": "ext_authz_error", "flags": "UAEX"},
     }  # fmt: skip
     assert int(lines["/orders"]["check_us"]) > 0
