@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
+from aiohttp import ClientError
 
 from tests.deploy.envoys import (
     CLAIMS,
@@ -83,6 +84,24 @@ def test_the_probe_answers_one_question_and_no_other(file: Path, tmp_path: Path)
             for method in ("POST", "PUT", "HEAD"):
                 assert await status(method, "/ready") == 404, method
             assert await status("POST", "/quitquitquit") == 404
+
+    asyncio.run(exchange())
+
+
+def test_the_probe_answers_while_the_clients_connections_are_at_their_limit(tmp_path: Path) -> None:
+    limit = "max_active_downstream_connections: "
+    file = tmp_path / UNIX_SOCKET.name
+    file.write_text(UNIX_SOCKET.read_text("utf-8").replace(f"{limit}10000", f"{limit}1"), "utf-8")
+
+    async def exchange() -> None:
+        async with running(file, tmp_path) as front:
+            _reader, held = await asyncio.open_connection("127.0.0.1", front.envoy.listener)
+            with pytest.raises(ClientError):
+                await front.get("/")
+            url = f"http://127.0.0.1:{await front.port_of('probe')}/ready"
+            async with front.client.get(url) as got:
+                assert got.status == 200
+            held.close()
 
     asyncio.run(exchange())
 
