@@ -21,6 +21,12 @@ VERSION: Final = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").re
 """Of the project, and so of its image."""
 
 _MONITORS: Final = {"ServiceMonitor": "endpoints", "PodMonitor": "podMetricsEndpoints"}
+_WELL_KNOWN: Final = {("ConfigMap", "kube-root-ca.crt")}
+"""What Kubernetes itself puts into every namespace."""
+
+_HBONE: Final = 15008
+"""Where ztunnel of Istio's ambient mode takes what is for the pod."""
+
 _RESTRICTED: Final = "pod-security.kubernetes.io/enforce"
 
 
@@ -44,8 +50,9 @@ def _security_level(bundle: Bundle, namespace: str | None) -> str:
 
 def namespaces(bundle: Bundle) -> Iterator[str]:
     """A namespace that pods run in says how much it lets them."""
+    inhabited = {pod.workload.namespace for pod in bundle.pods}
     for namespace in bundle.of("Namespace"):
-        if _RESTRICTED not in namespace.labels:
+        if namespace.name in inhabited and _RESTRICTED not in namespace.labels:
             yield f"{namespace}: has no label {_RESTRICTED}"
 
 
@@ -79,7 +86,7 @@ def _open_ports(policy: Resource, pod: Pod) -> Iterator[str]:
         if not rule.get("ports"):
             yield f"{policy}: lets in to every port"
         for port in rule.get("ports", ()):
-            if pod.port(port["port"]) is None:
+            if pod.port(port["port"]) is None and port["port"] != _HBONE:
                 yield f"{policy}: {pod} has no port {port['port']}"
 
 
@@ -148,7 +155,7 @@ def _sources(source: Tree, **kinds: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_there(bundle: Bundle, kind: str, name: str, namespace: str | None) -> bool:
-    if bundle.find(kind, name, namespace):
+    if (kind, name) in _WELL_KNOWN or bundle.find(kind, name, namespace):
         return True
     certificates = (each for each in bundle.of("Certificate") if each.namespace == namespace)
     return kind == "Secret" and any(each.spec["secretName"] == name for each in certificates)

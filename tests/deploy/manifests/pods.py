@@ -17,6 +17,8 @@ RESTRICTED_VOLUMES: Final = frozenset({
 })  # fmt: skip
 """https://kubernetes.io/docs/concepts/security/pod-security-standards, restricted."""
 
+_IN_THE_WAY: Final = frozenset({"authz-service", "envoy"})
+
 _HOST_NAMESPACES: Final = ("hostNetwork", "hostPID", "hostIPC")
 _CONFINED: Final = ("RuntimeDefault", "Localhost")
 
@@ -121,11 +123,15 @@ def ports(pod: Pod) -> Iterator[str]:
 
 
 def probes(pod: Pod) -> Iterator[str]:
-    """Every container that stays is asked whether it is alive and ready, at a port that it has."""
+    """Every container that stays is asked whether it is alive, at a port that it has.
+
+    And whether it is ready, where requests or Checks go through it.
+    """
     for container in pod.running:
-        for kind in ("readinessProbe", "livenessProbe"):
-            if kind not in container.probes:
-                yield f"{container}: has no {kind}"
+        if "livenessProbe" not in container.probes:
+            yield f"{container}: has no livenessProbe"
+        if container.program in _IN_THE_WAY and "readinessProbe" not in container.probes:
+            yield f"{container}: has no readinessProbe"
         for kind, probe in container.probes.items():
             port = at(probe, "httpGet", "port") or at(probe, "tcpSocket", "port")
             # A name is one of the container's own; a number may be another's in the pod.

@@ -58,11 +58,19 @@ def problem(resource: Resource, version: str) -> str | None:
 
 
 def completed(patch: Tree) -> dict[str, Any]:
-    """Add to a patch of a workload what the least of a workload has."""
-    return _merged(_STUB, patch) if at(patch, "spec", "template") else dict(patch)
+    """Add to a patch of a workload what the least of a workload has; null takes a field away."""
+    return _merged(_STUB, patch) if at(patch, "spec", "template") else dict(_without_nulls(patch))
 
 
 def _merged(below: Tree, above: Tree) -> dict[str, Any]:
     both = below.keys() & above.keys()
     nested = {key for key in both if isinstance(below[key], dict) and isinstance(above[key], dict)}
-    return {**below, **above, **{key: _merged(below[key], above[key]) for key in nested}}
+    merged = {**below, **above, **{key: _merged(below[key], above[key]) for key in nested}}
+    without: dict[str, Any] = _without_nulls(merged)
+    return without
+
+
+def _without_nulls(node: Any) -> Any:  # noqa: ANN401 - a node of parsed YAML
+    if isinstance(node, dict):
+        return {key: _without_nulls(each) for key, each in node.items() if each is not None}
+    return [_without_nulls(each) for each in node] if isinstance(node, list) else node

@@ -85,8 +85,8 @@ def documents(path: Path) -> tuple[Any, ...]:
 
 
 def resources(path: Path) -> list[Resource]:
-    """Read the resources of a manifest."""
-    return [Resource(each, relative(path)) for each in documents(path)]
+    """Read the resources of a manifest or patch; a patch that is a list of steps has none."""
+    return [Resource(each, relative(path)) for each in documents(path) if isinstance(each, dict)]
 
 
 def relative(path: Path) -> str:
@@ -96,9 +96,10 @@ def relative(path: Path) -> str:
 
 @functools.cache
 def kustomizations() -> tuple[Path, ...]:
-    """The directories that can be applied: components are only part of one."""
+    """The directories that can be applied: a component, or a base, is only part of one."""
     found = DEPLOY.rglob(KUSTOMIZATION)
-    return tuple(sorted(path.parent for path in found if _of(path)["kind"] == "Kustomization"))
+    whole = (path for path in found if _of(path)["kind"] == "Kustomization")
+    return tuple(sorted(path.parent for path in whole if path.parent.name != "base"))
 
 
 def kustomize() -> tuple[str, ...] | None:
@@ -142,6 +143,11 @@ def loose_bundles() -> list[Bundle]:
 def policy_directories() -> list[Path]:
     """Each directory that holds policies: one ConfigMap is made of it."""
     return sorted({path.parent for path in files(Role.POLICY)})
+
+
+def shared_issuers() -> list[Path]:
+    """The files of issuers for policies that have none of their own: those of single teams."""
+    return [path for path in files(Role.POLICY) if _of(path).keys() == {"version", "issuers"}]
 
 
 @functools.cache

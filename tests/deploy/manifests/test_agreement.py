@@ -1,6 +1,6 @@
 """What is applied together fits together: names, ports, labels, mounts, options, addresses.
 
-Rendered, where there is something that renders; of the sources, each pod for itself.
+As it is rendered, where there is something that renders; the sidecars also as they are written.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     PodCheck = Callable[[Pod], Iterator[str]]
 
 COMPLETE: Final = Path(__file__).with_name("complete.yaml").read_text("utf-8")
+SIDECARS: Final = sources.DEPLOY / "k8s" / "sidecar" / "component" / "sidecars.yaml"
 NEEDS_KUSTOMIZE: Final = pytest.mark.skipif(
     sources.kustomize() is None, reason=sources.NO_KUSTOMIZE
 )
@@ -161,6 +162,14 @@ def test_what_a_kustomization_applies_fits_together(directory: Path) -> None:
 def test_what_no_kustomization_names_fits_together() -> None:
     for bundle in sources.loose_bundles():
         assert wrong_with(bundle, everywhere()) == []
+
+
+def test_the_sidecars_are_right_for_themselves() -> None:
+    [patch] = sources.resources(SIDECARS)
+    assert patch.pod is not None
+    of_whole_pods = {pods.token}
+    checks = [check for check in POD_CHECKS if check not in of_whole_pods]
+    assert [wrong for check in checks for wrong in check(patch.pod)] == []
 
 
 def test_every_container_is_of_a_pinned_image_and_each_image_of_one_version() -> None:
