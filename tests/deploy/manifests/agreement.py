@@ -22,6 +22,8 @@ VERSION: Final = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").re
 
 _MONITORS: Final = {"ServiceMonitor": "endpoints", "PodMonitor": "podMetricsEndpoints"}
 _RESTRICTED: Final = "pod-security.kubernetes.io/enforce"
+_OF_THE_MESH: Final = frozenset({15008})
+"""A pod in an ambient mesh has this port of ztunnel's, whatever its containers have."""
 
 
 def workloads(bundle: Bundle) -> Iterator[str]:
@@ -79,7 +81,7 @@ def _open_ports(policy: Resource, pod: Pod) -> Iterator[str]:
         if not rule.get("ports"):
             yield f"{policy}: lets in to every port"
         for port in rule.get("ports", ()):
-            if pod.port(port["port"]) is None:
+            if pod.port(port["port"]) is None and port["port"] not in _OF_THE_MESH:
                 yield f"{policy}: {pod} has no port {port['port']}"
 
 
