@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-import shutil
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
 
+from tests.deploy.manifests import sources
+from tests.deploy.manifests.sources import DEPLOY
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
-DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 K8S: Final = DEPLOY / "k8s"
 
 Manifest = dict[str, Any]
@@ -31,7 +30,9 @@ def written(*paths: Path) -> list[Manifest]:
 
 def put_together(directory: Path) -> list[Manifest]:
     """What `kubectl apply -k` of *directory* would apply. Skips the test without a kubectl."""
-    return list(yaml.safe_load_all(_built(directory)))
+    if sources.kustomize() is None:
+        pytest.skip(sources.NO_KUSTOMIZE)
+    return list(yaml.safe_load_all(sources.rendered(directory)))
 
 
 def of_kind(manifests: Iterable[Manifest], kind: str) -> list[Manifest]:
@@ -48,15 +49,3 @@ def the(manifests: Iterable[Manifest], kind: str, name: str) -> Manifest:
 def namespace_of(manifest: Mapping[str, Any]) -> str:
     """The namespace it is in. Fails where it does not say."""
     return str(manifest["metadata"]["namespace"])
-
-
-@functools.cache
-def _built(directory: Path) -> str:
-    kustomize = shutil.which("kustomize")
-    kubectl = shutil.which("kubectl")
-    if kustomize is None and kubectl is None:
-        pytest.skip("needs kubectl or kustomize, which are no Python packages")
-    command = [kustomize, "build"] if kustomize is not None else [str(kubectl), "kustomize"]
-    done = subprocess.run([*command, str(directory)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from tests.deploy.central import CENTRAL, VARIANTS
-from tests.deploy.kustomized import DEPLOY, namespace_of, of_kind, put_together, the
+from tests.deploy.kustomized import namespace_of, of_kind, put_together, the
+from tests.deploy.manifests.sources import DEPLOY
 
 if TYPE_CHECKING:
     from pathlib import Path
