@@ -19,6 +19,7 @@ from authz_service.cli.token_like import looks_like_a_token
 
 _COMMANDS: Final = {
     "serve": "Run the service.",
+    "health": "Say whether the service that runs here is ready.",
     "lint": "Say what is wrong and what is suspicious with a policy.",
     "test": "Run the tests of a policy.",
     "explain": "Show every step of one decision.",
