@@ -16,9 +16,8 @@ ARG REQUIREMENTS=image
 # Where packages come from, if not from PyPI; their hashes are those of the lock all the same.
 ARG PIP_INDEX_URL
 
-# Bytecode is written where it is asked for, and nowhere by the way: it would have times in it.
-ENV PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONPYCACHEPREFIX=/opt/authz-service/bytecode
+# What bytecode there is, is made on purpose, below: by the way, it would have times in it.
+ENV PYTHONDONTWRITEBYTECODE=1
 
 WORKDIR /build
 COPY requirements/image-build.txt requirements/${REQUIREMENTS}.txt requirements/
@@ -55,6 +54,7 @@ RUN tools/bin/pip wheel --no-cache-dir --disable-pip-version-check --no-index --
 # which the official images have none: without it a start takes twice the time. It is in a directory
 # of its own, for a final stage without a shell, and is held against a hash of the source, since
 # builders change the times of files.
+ENV PYTHONPYCACHEPREFIX=/opt/authz-service/bytecode
 RUN /opt/authz-service/bin/python -m compileall -q --invalidation-mode checked-hash \
         -x '/(tests?|idlelib|tkinter|turtledemo|lib2to3|ensurepip|pydoc_data|[a-z]+-packages)/' \
         "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \

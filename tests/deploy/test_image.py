@@ -127,8 +127,8 @@ def test_every_variable_of_the_service_is_one_of_its_options() -> None:
 
 
 def test_bytecode_is_looked_for_where_it_was_made() -> None:
-    [made] = [words for name, words in BUILD if name == "ENV"]
-    assert f"PYTHONPYCACHEPREFIX={_variables()['PYTHONPYCACHEPREFIX']}" in made.split()
+    made = [words for name, words in BUILD if name == "ENV" and "PYTHONPYCACHEPREFIX" in words]
+    assert made == [f"PYTHONPYCACHEPREFIX={_variables()['PYTHONPYCACHEPREFIX']}"]
 
 
 def test_nothing_is_fetched_but_locked_wheels() -> None:
