@@ -6,11 +6,19 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+IMAGE ?= authz-service
+TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+BASE ?=
+# The first that works here: a docker without its daemon does not.
+ENGINE ?= $(shell for engine in docker podman buildah; do \
+	$$engine info >/dev/null 2>&1 && echo $$engine && break; \
+	done)
+EPOCH = $(shell git log -1 --format=%ct 2>/dev/null)
 # Three test processes for two cores: many tests wait for another process.
 WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check-deploy faults soak lint format proto rules lock bench fuzz clean
+.PHONY: help demo test check-deploy faults soak lint format proto rules lock bench fuzz image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
@@ -80,6 +88,23 @@ lock: $(VENV)/.installed ## renew requirements/*.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --upgrade --no-deps \
 		--group api --output-file requirements/api.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --upgrade --constraints requirements/dev.txt \
+		--extra otel pyproject.toml --output-file requirements/image.txt
+	@$(BIN)/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	| $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --upgrade --constraints requirements/dev.txt \
+		--output-file requirements/image-build.txt -
+
+# Podman and buildah would leave the health check out, which OCI's own format does not know.
+image: ## build the image (BASE=…, TAG=…, ENGINE=docker|podman|buildah); docs/image.md
+	@test -n "$(ENGINE)" || { echo 'docker (with its daemon), podman or buildah is needed' >&2; exit 2; }
+	@$(ENGINE) build $(if $(filter docker,$(notdir $(firstword $(ENGINE)))),,--format docker \
+		$(if $(EPOCH),--timestamp $(EPOCH))) --file Dockerfile --tag $(IMAGE):$(TAG) \
+		$(if $(BASE),--build-arg BASE=$(BASE)) \
+		$(if $(EPOCH),--build-arg SOURCE_DATE_EPOCH=$(EPOCH) \
+		--build-arg REVISION=$(shell git describe --always --dirty --abbrev=40)) $(ARGS) .
 
 clean: ## remove what was installed and made
 	@rm -rf $(VENV) .coverage .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache dist

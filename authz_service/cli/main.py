@@ -6,6 +6,7 @@ import difflib
 import importlib
 import os
 import signal
+import sys
 from typing import Any, Final
 
 import click
@@ -18,6 +19,7 @@ from authz_service.cli.token_like import looks_like_a_token
 
 _COMMANDS: Final = {
     "serve": "Run the service.",
+    "health": "Say whether the service that runs here is ready.",
     "lint": "Say what is wrong and what is suspicious with a policy.",
     "test": "Run the tests of a policy.",
     "explain": "Show every step of one decision.",
@@ -60,6 +62,7 @@ class _LazyGroup(click.Group):
             return None
         if cmd_name in _DEAF_TO_HANGUP:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, _end)
             hold_standard_streams()
         name = _MODULES.get(cmd_name, cmd_name)
         module = importlib.import_module(f"authz_service.cli.{name}")
@@ -100,6 +103,14 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         with quiet_endings():
             return super().invoke(ctx)
+
+
+def _end(*_signal: object) -> None:
+    """End before anything is served. In a container, a SIGTERM that nobody handles is lost.
+
+    pid_namespaces(7): the first process of a namespace gets only signals that it has a handler for.
+    """
+    sys.exit()
 
 
 def _suggestion(name: str) -> str:

@@ -166,6 +166,19 @@ def test_a_process_that_hangs_is_ended_by_the_last_resort() -> None:
     assert done.returncode == STATUS
 
 
+def test_a_stop_is_heard_while_the_service_starts() -> None:
+    """As the first process of a container it has no default action to be ended by."""
+    code = (
+        "import os, signal; from authz_service.cli.main import main;"
+        " main.get_command(None, 'serve'); os.kill(os.getpid(), signal.SIGTERM);"
+        " raise AssertionError('not ended')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0
+
+
 # In this process
 
 
