@@ -315,6 +315,26 @@ def test_each_check_says_which_route_of_which_host_of_which_gateway_asks(tmp_pat
     asyncio.run(exchange())
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    ["SHOP.example.com", "shop.example.com.", "shop.example.com.:80", "shop.example.com:99999"],
+)
+def test_a_host_is_the_same_to_envoy_as_to_the_policy(spelled: str, tmp_path: Path) -> None:
+    """Else it would be judged as the shop's and sent to another host's API."""
+
+    async def exchange() -> None:
+        async with (
+            shop() as sold,
+            authz_service(tmp_path, sold.policy) as served,
+            running(PER_ROUTE, tmp_path, served.listen) as front,
+        ):
+            assert (await front.get("/products", sold.bearer(), host=spelled)).status == 200
+            check = await served.event("check", host="shop.example.com", decision="allow")
+            assert check["context_extensions"] == {"gateway": "edge", "virtual_host": "shop"}
+
+    asyncio.run(exchange())
+
+
 def test_a_disabled_route_is_open_and_nobody_can_forge_a_claim_that_it_names(
     tmp_path: Path,
 ) -> None:
