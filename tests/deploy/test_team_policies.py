@@ -92,6 +92,17 @@ def test_no_config_map_can_say_where_its_files_go() -> None:
     assert not re.match(r"[A-Za-z0-9]", name)
 
 
+def test_pods_that_have_the_policy_mounted_keep_it_while_they_are_replaced() -> None:
+    """Nothing is written over the ConfigMap of the base, which they read without a restart."""
+
+    def config_maps(directory: Path) -> set[str]:
+        return {each["metadata"]["name"] for each in of_kind(put_together(directory), "ConfigMap")}
+
+    mounted = next(each for each in POD["volumes"] if each["name"] == "authz-policy")["configMap"]
+    assert mounted["name"] in config_maps(CENTRAL)
+    assert mounted["name"] not in config_maps(CENTRAL / "with-teams")
+
+
 def test_what_the_collector_collects_is_a_policy(tmp_path: Path) -> None:
     settings = _collectors_settings()
     for each in of_kind([*put_together(CENTRAL / "with-teams"), *put_together(TEAMS)], "ConfigMap"):
@@ -102,7 +113,7 @@ def test_what_the_collector_collects_is_a_policy(tmp_path: Path) -> None:
             name = f"namespace_{metadata['namespace']}.configmap_{metadata['name']}.{key}"
             (tmp_path / name).write_text(text)
     assert sorted(file.name for file in tmp_path.iterdir()) == [
-        "namespace_authz.configmap_authz-policy.issuers.yaml",
+        "namespace_authz.configmap_authz-platform-policy.issuers.yaml",
         "namespace_billing.configmap_authz-team-policy.billing.yaml",
         "namespace_shop.configmap_authz-team-policy.shop.yaml",
     ]
