@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from tests.deploy.manifests import sources
-from tests.deploy.manifests.model import Bundle, Container, Pod, Resource
+from tests.deploy.manifests import agreement, sources
+from tests.deploy.manifests.model import Bundle, Container, Pod, Resource, selects
 from tests.deploy.manifests.test_agreement import wrong_with
 
 if TYPE_CHECKING:
@@ -167,6 +167,16 @@ def test_a_service_finds_envoy_whatever_the_ports_of_the_workload_are_called() -
         if each["name"] == port["targetPort"]
     }
     assert named == {"envoy"}
+
+
+def test_prometheus_finds_every_pod_with_the_sidecars(tmp_path: Path) -> None:
+    ours = os.path.relpath(SIDECAR / "pod-monitor", tmp_path)
+    bundle = render(tmp_path, components=[ours])
+    assert list(agreement.monitors(bundle, bundle.resources)) == []
+    [monitor] = bundle.of("PodMonitor")
+    for name in ("deployment", "set", "daemons"):
+        assert selects(monitor.spec["selector"], pod_of(bundle, name).labels)
+    assert "authz" in monitor.name  # as AuthzInstanceDown wants it
 
 
 def test_the_socket_is_in_a_volume_that_the_sidecars_alone_mount() -> None:
