@@ -176,7 +176,9 @@ def test_prometheus_finds_every_pod_with_the_sidecars(tmp_path: Path) -> None:
     [monitor] = bundle.of("PodMonitor")
     for name in ("deployment", "set", "daemons"):
         assert selects(monitor.spec["selector"], pod_of(bundle, name).labels)
-    assert "authz" in monitor.name  # as AuthzInstanceDown wants it
+    [endpoint] = monitor.spec["podMetricsEndpoints"]
+    [job] = [each for each in endpoint["relabelings"] if each["targetLabel"] == "job"]
+    assert "authz" in job["separator"]  # as AuthzInstanceDown wants it
 
 
 def test_the_socket_is_in_a_volume_that_the_sidecars_alone_mount() -> None:
