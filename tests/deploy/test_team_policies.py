@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.deploy.admission import admits
+from tests.deploy.admission import admits, asked_for
 from tests.deploy.central import BASE, BASE_OBJECTS, CENTRAL, POD, TEAM_POLICIES, TEAMS, value
 from tests.deploy.kustomized import namespace_of, of_kind, put_together, the, written
 from tests.server.processes import environment
@@ -39,7 +39,7 @@ def test_the_collector_may_list_and_watch_config_maps_and_nothing_else() -> None
     objects = written(CENTRAL)
     assert of_kind(objects, "ClusterRoleBinding") == []
     assert of_kind(objects, "Role") == []
-    (role,) = of_kind(objects, "ClusterRole")
+    role = the(objects, "ClusterRole", "authz-service-policies")
     assert role["rules"] == [
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]}
     ]
@@ -135,6 +135,18 @@ def _command(*arguments: str) -> int:
     ).returncode  # fmt: skip
 
 
+def test_to_write_policies_takes_a_right_of_its_own_that_the_collector_lacks() -> None:
+    """They decide for every host; to edit a namespace is not enough."""
+    objects = written(TEAM_POLICIES)
+    policy = the(objects, "ValidatingAdmissionPolicy", "authz-service-policies")
+    [(group, resource, verb)] = asked_for(policy)
+    role = the(objects, "ClusterRole", "authz-service-policy-writer")
+    assert role["rules"] == [{"apiGroups": [group], "resources": [resource], "verbs": [verb]}]
+    assert group not in {"", "apps"}
+    bound = {each["roleRef"]["name"] for each in of_kind(written(CENTRAL), "RoleBinding")}
+    assert role["metadata"]["name"] not in bound
+
+
 @pytest.mark.parametrize(
     ("config_map", "admitted"),
     [
@@ -149,7 +161,8 @@ def test_a_config_map_of_policies_has_nothing_that_the_collector_would_fetch(
     config_map: dict[str, Any], *, admitted: bool
 ) -> None:
     policy = the(written(TEAM_POLICIES), "ValidatingAdmissionPolicy", "authz-service-policies")
-    assert admits(policy, object=config_map) is admitted
+    assert admits(policy, asked_for(policy), object=config_map) is admitted
+    assert not admits(policy, object=config_map)
     settings = _collectors_settings()
     chosen = policy["spec"]["matchConstraints"]["objectSelector"]["matchLabels"]
     assert chosen == {settings["LABEL"]: settings["LABEL_VALUE"]}
