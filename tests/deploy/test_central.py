@@ -18,6 +18,7 @@ from tests.deploy.central import (
     WORKLOAD,
     value,
 )
+from tests.deploy.envoys import FOLDER, named, parsed
 from tests.deploy.kustomized import of_kind, put_together, the
 from tests.edge.rig import PATIENCE
 from tests.server.processes import environment
@@ -69,6 +70,18 @@ def test_what_stays_up_is_what_is_there() -> None:
     assert [budget["selector"]["matchLabels"], *filter(None, chosen)] == [labels, labels]
     for each in of_kind(BASE_OBJECTS, "Service"):
         assert each["spec"]["selector"] == labels
+
+
+def test_an_envoy_finds_the_pods_also_where_none_is_ready() -> None:
+    """And asks them itself which is."""
+    service = the(BASE_OBJECTS, "Service", "authz-service-headless")["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
+    clusters = parsed(FOLDER / "central-mutual-tls.yaml")["static_resources"]["clusters"]
+    asked = named(clusters, "authz-service")
+    assert asked["type"] == "STRICT_DNS"
+    assert asked["health_checks"][0]["grpc_health_check"]
+    assert 0 < asked["common_lb_config"]["healthy_panic_threshold"]["value"] <= 1
 
 
 def test_nothing_in_the_namespace_talks_to_anybody_unless_it_says_so() -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 CERTIFICATES: Final = of_kind(written(MUTUAL_TLS, CENTRAL / "edge"), "Certificate")
 SERVER: Final = the(CERTIFICATES, "Certificate", "authz-service")
+FOR_CLIENTS: Final = ["digital signature", "client auth"]
 CLIENTS: Final = [each for each in CERTIFICATES if "client auth" in each["spec"].get("usages", [])]
 
 
@@ -130,16 +131,24 @@ def test_the_secret_is_mounted_where_the_options_look_for_it() -> None:
 @pytest.mark.parametrize(
     ("namespace", "issuer", "extra", "admitted"),
     [
-        ("authz", "authz-service-ca", {}, True),
-        ("edge", "authz-service-ca", {"isCA": False}, True),
-        ("edge", "authz-service-ca", {"isCA": True}, False),
-        ("shop", "authz-service-ca", {}, False),
+        ("authz", "authz-service-ca", {"usages": ["server auth"]}, True),
+        ("authz", "authz-service-ca", {"isCA": True}, False),
+        ("edge", "authz-service-ca", {"usages": FOR_CLIENTS}, True),
+        ("edge", "authz-service-ca", {"usages": ["client auth"], "isCA": False}, True),
+        ("edge", "authz-service-ca", {"usages": FOR_CLIENTS, "isCA": True}, False),
+        ("edge", "authz-service-ca", {"usages": [*FOR_CLIENTS, "server auth"]}, False),
+        ("edge", "authz-service-ca", {"usages": [*FOR_CLIENTS, "any"]}, False),
+        ("edge", "authz-service-ca", {"usages": ["digital signature"]}, False),
+        ("edge", "authz-service-ca", {"usages": []}, False),
+        ("edge", "authz-service-ca", {}, False),
+        ("shop", "authz-service-ca", {"usages": FOR_CLIENTS}, False),
         ("shop", "another", {"isCA": True}, True),
     ],
 )
 def test_only_the_server_and_the_callers_get_certificates_of_the_ca(
-    namespace: str, issuer: str, extra: dict[str, bool], *, admitted: bool
+    namespace: str, issuer: str, extra: dict[str, object], *, admitted: bool
 ) -> None:
+    """And a caller none with which it could be the server."""
     policy = the(written(MUTUAL_TLS), "ValidatingAdmissionPolicy", "authz-service-ca")
     request = {"spec": {"issuerRef": {"name": issuer}, **extra}}
     assert admits(policy, object=request, request={"namespace": namespace}) is admitted
@@ -147,11 +156,11 @@ def test_only_the_server_and_the_callers_get_certificates_of_the_ca(
 
 def test_each_namespace_with_a_certificate_is_one_that_may_have_it_and_may_call() -> None:
     policy = the(written(MUTUAL_TLS), "ValidatingAdmissionPolicy", "authz-service-ca")
-    request = {"spec": {"issuerRef": {"name": "authz-service-ca"}}}
     rule = the(BASE_OBJECTS, "NetworkPolicy", "authz-service")["spec"]["ingress"][0]
     label = rule["from"][0]["namespaceSelector"]["matchLabels"]
     for each in (SERVER, *CLIENTS):
-        assert admits(policy, object=request, request={"namespace": namespace_of(each)})
+        spec = {name: each["spec"][name] for name in ("issuerRef", "usages")}
+        assert admits(policy, object={"spec": spec}, request={"namespace": namespace_of(each)})
     for each in CLIENTS:
         namespace = the(written(CENTRAL / "edge"), "Namespace", namespace_of(each))
         assert label.items() <= namespace["metadata"]["labels"].items()

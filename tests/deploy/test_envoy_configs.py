@@ -55,6 +55,7 @@ MAY_DIFFER: Final = {
         f"{_ENDPOINT}/socket_address/address",
     },
     "per-route.yaml": {
+        f"{_MANAGER}/strip_trailing_host_dot",
         f"{_MANAGER}/route_config/ignore_port_in_host_matching",
         f"{_MANAGER}/route_config/typed_per_filter_config",
         f"{_MANAGER}/route_config/virtual_hosts/shop",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 from aiohttp import ClientError
+from cryptography.x509 import ExtendedKeyUsage
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.deploy.envoys import (
     CLAIMS,
@@ -25,7 +27,7 @@ from tests.deploy.envoys import (
 )
 from tests.edge.rig import PATIENCE
 from tests.server.processes import policy_of, service
-from tests.support.certificates import Leaf, authority, dns, uri
+from tests.support.certificates import SERVER_NAME, Leaf, authority, dns, uri
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -183,11 +185,28 @@ def test_an_envoy_with_another_certificate_lets_nobody_in(
     asyncio.run(exchange())
 
 
-def test_a_service_with_another_name_is_not_asked(tmp_path: Path) -> None:
+def _with_another_name() -> Leaf:
+    return authority().leaf(dns("shop.shop.svc"))
+
+
+def _for_a_client() -> Leaf:
+    usage = ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+    return authority().leaf(dns(SERVER_NAME), extensions=[usage])
+
+
+@pytest.mark.parametrize(
+    ("impostor", "counter"),
+    [
+        pytest.param(_with_another_name, "fail_verify_san", id="another_name"),
+        pytest.param(_for_a_client, "fail_verify_error", id="for_a_client"),
+    ],
+)
+def test_a_service_with_a_certificate_for_something_else_is_not_asked(
+    impostor: Callable[[], Leaf], counter: str, tmp_path: Path
+) -> None:
     """It has a certificate of the same CA, and lets everybody in."""
     options = list(_tls(tmp_path))
-    impostor = authority().leaf(dns("shop.shop.svc"))
-    impostor.write(tmp_path / "tls", authority().pem)
+    impostor().write(tmp_path / "tls", authority().pem)
     _write(tmp_path, _edge_envoy())
 
     async def exchange() -> None:
@@ -198,7 +217,7 @@ def test_a_service_with_another_name_is_not_asked(tmp_path: Path) -> None:
         ):
             answer = await front.get("/healthz")
             assert (answer.status, answer.reached) == (503, None)
-            stats = await front.admin("GET", "/stats?filter=authz-service.ssl.fail_verify_san")
+            stats = await front.admin("GET", f"/stats?filter=authz-service.ssl.{counter}")
             assert int(stats.rpartition(":")[2]) > 0
 
     asyncio.run(exchange())
@@ -311,6 +330,26 @@ def test_each_check_says_which_route_of_which_host_of_which_gateway_asks(tmp_pat
                 )
                 while check["context_extensions"] != told:  # of what was asked before
                     check = await served.event("check", route=path)
+
+    asyncio.run(exchange())
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    ["SHOP.example.com", "shop.example.com.", "shop.example.com.:80", "shop.example.com:99999"],
+)
+def test_a_host_is_the_same_to_envoy_as_to_the_policy(spelled: str, tmp_path: Path) -> None:
+    """Else it would be judged as the shop's and sent to another host's API."""
+
+    async def exchange() -> None:
+        async with (
+            shop() as sold,
+            authz_service(tmp_path, sold.policy) as served,
+            running(PER_ROUTE, tmp_path, served.listen) as front,
+        ):
+            assert (await front.get("/products", sold.bearer(), host=spelled)).status == 200
+            check = await served.event("check", host="shop.example.com", decision="allow")
+            assert check["context_extensions"] == {"gateway": "edge", "virtual_host": "shop"}
 
     asyncio.run(exchange())
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.deploy.admission import admits
+from tests.deploy.admission import admits, asked_for
 from tests.deploy.central import BASE, BASE_OBJECTS, CENTRAL, POD, TEAM_POLICIES, TEAMS, value
 from tests.deploy.kustomized import namespace_of, of_kind, put_together, the, written
 from tests.server.processes import environment
@@ -39,7 +39,7 @@ def test_the_collector_may_list_and_watch_config_maps_and_nothing_else() -> None
     objects = written(CENTRAL)
     assert of_kind(objects, "ClusterRoleBinding") == []
     assert of_kind(objects, "Role") == []
-    (role,) = of_kind(objects, "ClusterRole")
+    role = the(objects, "ClusterRole", "authz-service-policies")
     assert role["rules"] == [
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]}
     ]
@@ -92,6 +92,17 @@ def test_no_config_map_can_say_where_its_files_go() -> None:
     assert not re.match(r"[A-Za-z0-9]", name)
 
 
+def test_pods_that_have_the_policy_mounted_keep_it_while_they_are_replaced() -> None:
+    """Nothing is written over the ConfigMap of the base, which they read without a restart."""
+
+    def config_maps(directory: Path) -> set[str]:
+        return {each["metadata"]["name"] for each in of_kind(put_together(directory), "ConfigMap")}
+
+    mounted = next(each for each in POD["volumes"] if each["name"] == "authz-policy")["configMap"]
+    assert mounted["name"] in config_maps(CENTRAL)
+    assert mounted["name"] not in config_maps(CENTRAL / "with-teams")
+
+
 def test_what_the_collector_collects_is_a_policy(tmp_path: Path) -> None:
     settings = _collectors_settings()
     for each in of_kind([*put_together(CENTRAL / "with-teams"), *put_together(TEAMS)], "ConfigMap"):
@@ -102,7 +113,7 @@ def test_what_the_collector_collects_is_a_policy(tmp_path: Path) -> None:
             name = f"namespace_{metadata['namespace']}.configmap_{metadata['name']}.{key}"
             (tmp_path / name).write_text(text)
     assert sorted(file.name for file in tmp_path.iterdir()) == [
-        "namespace_authz.configmap_authz-policy.issuers.yaml",
+        "namespace_authz.configmap_authz-platform-policy.issuers.yaml",
         "namespace_billing.configmap_authz-team-policy.billing.yaml",
         "namespace_shop.configmap_authz-team-policy.shop.yaml",
     ]
@@ -124,6 +135,18 @@ def _command(*arguments: str) -> int:
     ).returncode  # fmt: skip
 
 
+def test_to_write_policies_takes_a_right_of_its_own_that_the_collector_lacks() -> None:
+    """They decide for every host; to edit a namespace is not enough."""
+    objects = written(TEAM_POLICIES)
+    policy = the(objects, "ValidatingAdmissionPolicy", "authz-service-policies")
+    [(group, resource, verb)] = asked_for(policy)
+    role = the(objects, "ClusterRole", "authz-service-policy-writer")
+    assert role["rules"] == [{"apiGroups": [group], "resources": [resource], "verbs": [verb]}]
+    assert group not in {"", "apps"}
+    bound = {each["roleRef"]["name"] for each in of_kind(written(CENTRAL), "RoleBinding")}
+    assert role["metadata"]["name"] not in bound
+
+
 @pytest.mark.parametrize(
     ("config_map", "admitted"),
     [
@@ -138,7 +161,8 @@ def test_a_config_map_of_policies_has_nothing_that_the_collector_would_fetch(
     config_map: dict[str, Any], *, admitted: bool
 ) -> None:
     policy = the(written(TEAM_POLICIES), "ValidatingAdmissionPolicy", "authz-service-policies")
-    assert admits(policy, object=config_map) is admitted
+    assert admits(policy, asked_for(policy), object=config_map) is admitted
+    assert not admits(policy, object=config_map)
     settings = _collectors_settings()
     chosen = policy["spec"]["matchConstraints"]["objectSelector"]["matchLabels"]
     assert chosen == {settings["LABEL"]: settings["LABEL_VALUE"]}

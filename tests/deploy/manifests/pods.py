@@ -72,8 +72,7 @@ def _capabilities(security: Tree) -> Iterator[str]:
 
 def token(pod: Pod) -> Iterator[str]:
     """No container has a token for the Kubernetes API that it did not ask for."""
-    wanted = pod.spec.get("serviceAccountName") is not None
-    if pod.spec.get("automountServiceAccountToken") is not False and not wanted:
+    if pod.spec.get("automountServiceAccountToken") is not False:
         yield f"{pod}: automountServiceAccountToken is not false"
 
 

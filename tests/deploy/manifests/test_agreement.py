@@ -60,7 +60,7 @@ EXAMPLES: Final = [
     ("configMap: {name: policy}", "configMap: {name: polic}", "is no ConfigMap polic"),
     ("secret: {secretName: tls}", "secret: {secretName: t}", "there is no Secret t"),
     ("serviceAccountName: api", "serviceAccountName: ap", "is no ServiceAccount ap"),
-    ("serviceAccountName: api\n      automountServiceAccountToken: false", "priority: 1",
+    ("automountServiceAccountToken: false", "automountServiceAccountToken: true",
      "automountServiceAccountToken is not false"),
     ("{name: AUTHZ_LOG_LEVEL, value: info}",
      "{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}", "there is no Secret s"),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from tests.deploy.manifests import sources
-from tests.deploy.manifests.model import Bundle, Container, Pod, Resource
+from tests.deploy.manifests import agreement, sources
+from tests.deploy.manifests.model import Bundle, Container, Pod, Resource, selects
 from tests.deploy.manifests.test_agreement import wrong_with
 
 if TYPE_CHECKING:
@@ -153,6 +153,34 @@ def test_the_configuration_of_envoy_can_be_one_of_the_users_own(tmp_path: Path) 
     assert pod_of(bundle, "deployment").volumes["envoy-config"]["configMap"]["name"] == name
 
 
+def test_a_service_finds_envoy_whatever_the_ports_of_the_workload_are_called() -> None:
+    """Kubernetes looks for a port's name in the pod's own containers before the sidecars."""
+    bundle = sources.bundle(SIDECAR)
+    [service] = bundle.of("Service")
+    [port] = service.spec["ports"]
+    assert port["targetPort"] not in {"http", "https", "web", "api"}
+    named = {
+        container.name
+        for pod in bundle.pods
+        for container in pod.containers
+        for each in container.ports
+        if each["name"] == port["targetPort"]
+    }
+    assert named == {"envoy"}
+
+
+def test_prometheus_finds_every_pod_with_the_sidecars(tmp_path: Path) -> None:
+    ours = os.path.relpath(SIDECAR / "pod-monitor", tmp_path)
+    bundle = render(tmp_path, components=[ours])
+    assert list(agreement.monitors(bundle, bundle.resources)) == []
+    [monitor] = bundle.of("PodMonitor")
+    for name in ("deployment", "set", "daemons"):
+        assert selects(monitor.spec["selector"], pod_of(bundle, name).labels)
+    [endpoint] = monitor.spec["podMetricsEndpoints"]
+    [job] = [each for each in endpoint["relabelings"] if each["targetLabel"] == "job"]
+    assert "authz" in job["separator"]  # as AuthzInstanceDown wants it
+
+
 def test_the_socket_is_in_a_volume_that_the_sidecars_alone_mount() -> None:
     pod = pod_of(sources.bundle(SIDECAR), "shop")
     mounting = {
@@ -186,7 +214,7 @@ def test_the_sample_policy_lets_kubelet_in() -> None:
     methods = {route["path"]: route["methods"] for route in resource["routes"]}
     assert methods[probe["path"]] == {"GET": "public"}
     assert {"name": "Host", "value": resource["hosts"][0]} in probe["httpHeaders"]
-    assert probe["port"] == sample("envoy").pod.port("http")
+    assert probe["port"] == sample("envoy").pod.port("envoy")
 
 
 def test_the_sample_policy_is_that_of_the_readme() -> None:
@@ -208,7 +236,7 @@ def test_only_the_api_and_prometheus_ports_are_open_to_the_network() -> None:
     [policy] = sources.bundle(SIDECAR).of("NetworkPolicy")
     anybody, prometheus = policy.spec["ingress"]
     pod = sample("envoy").pod
-    assert [port["port"] for port in anybody["ports"]] == [pod.port("http")]
+    assert [port["port"] for port in anybody["ports"]] == [pod.port("envoy")]
     assert "from" not in anybody
     assert [port["port"] for port in prometheus["ports"]] == [pod.port("admin")]
     assert isinstance(policy, Resource)
