@@ -9,6 +9,7 @@ from unittest import mock
 
 import click
 
+from authz_service.cli.main import main
 from authz_service.cli.serve import command
 from authz_service.server.listen import TcpAddress, UnixAddress
 from tests.deploy.manifests.model import at
@@ -44,7 +45,9 @@ def settings(container: Container) -> Mapping[str, Any]:
     # The directories of a pod are not here; `_paths` looks whether they are there.
     there = mock.patch.object(Path, "is_dir", return_value=True)
     with here, there:
-        return command.make_context("serve", arguments).params
+        # As part of the whole: for itself it would have no `-h`, from then on.
+        whole = click.Context(main, **main.context_settings)
+        return command.make_context("serve", arguments, parent=whole).params
 
 
 def listens_at(container: Container) -> Address | None:
