@@ -29,12 +29,11 @@ from authz_service.demo.service import AuthzService
 from authz_service.demo.world import SHOP
 from bench.process import cpu_seconds, resident_mib
 from bench.shop import POLICY
+from tests.deploy.envoys import FOLDER, local
 from tests.support.certificates import ENVOY_ID, authority
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_ENVOY: Final = Path(__file__).parents[1] / "envoy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ SHAPES: Final = (
     Shape("nobody asked", "envoy.yaml", asks=False),
     Shape("sidecar, unix socket", "unix-socket.yaml", listen="unix:{directory}/authz.sock"),
     Shape("sidecar, loopback", "envoy.yaml"),
-    Shape("central, mutual TLS", "central-mutual-tls.yaml", tls=True),
+    Shape("central, mutual TLS", "central-mutual-tls/envoy.yaml", tls=True),
 )
 
 
@@ -110,23 +109,17 @@ class Running:
 
 def _configuration(shape: Shape, directory: Path, service: AuthzService | None) -> Path:
     """Write *shape*'s file with the addresses of here, and an Envoy that answers by itself."""
-    text = (_ENVOY / shape.file).read_text("utf-8").replace("/etc/envoy/tls", str(directory))
-    config: dict[str, Any] = yaml.safe_load(text.replace("/run/authz", str(directory)))
-    static = config["static_resources"]
-    for node in (config["admin"], *static["listeners"]):
-        node["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": 0}
-    [manager] = static["listeners"][0]["filter_chains"][0]["filters"]
-    hcm = manager["typed_config"]
-    [host] = hcm["route_config"]["virtual_hosts"]
+    over_tcp = service is not None and not shape.listen.startswith("unix:")
+    file = local(
+        FOLDER / shape.file, directory, *([service.listen] if service and over_tcp else [])
+    )
+    config: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+    [filter_] = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
+    manager = filter_["typed_config"]
+    [host] = manager["route_config"]["virtual_hosts"]
     host["routes"] = [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}]
     if service is None:
-        del hcm["http_filters"][0]
-    elif not shape.listen.startswith("unix:"):
-        [cluster] = [each for each in static["clusters"] if each["name"] == "authz-service"]
-        [endpoint] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
-        address = {"address": "127.0.0.1", "port_value": service.port}
-        endpoint["endpoint"]["address"]["socket_address"] = address
-    file = directory / "envoy.yaml"
+        del manager["http_filters"][0]
     file.write_text(yaml.safe_dump(config), "utf-8")
     return file
 

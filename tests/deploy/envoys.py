@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parents[2] / "envoy"
 MODEL: Final = FOLDER / "envoy.yaml"
-VARIANTS: Final = tuple(sorted({*FOLDER.glob("*.yaml")} - {MODEL, FOLDER / "kustomization.yaml"}))
+VARIANTS: Final = tuple(
+    file
+    for file in sorted(FOLDER.rglob("*.yaml"))
+    if file != MODEL and "\nstatic_resources:\n" in file.read_text("utf-8")
+)
+CENTRAL: Final = FOLDER / "central-mutual-tls" / "envoy.yaml"
 ISSUER: Final = "https://auth.example.com/oidc"
 FORGED: Final = {
     "x-auth-subject": "mallory",
@@ -61,6 +66,14 @@ def _endpoints(*addresses: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}]
 
 
+def _in(directory: Path, file: Path) -> str:
+    """Read *file* with *directory* in the place of those that it names."""
+    text = file.read_text("utf-8")
+    for there in ("/etc/envoy/tls", "/etc/envoy", "/run/authz"):
+        text = text.replace(there, str(directory))
+    return text
+
+
 def local(
     file: Path, directory: Path, *services: str, upstream: int = 1, name: str = "envoy.yaml"
 ) -> Path:
@@ -69,10 +82,9 @@ def local(
     *services* are where instances of authz-service listen, on TCP; without one, the address stays
     as it is.
     """
-    text = file.read_text("utf-8")
-    for old in ("/etc/envoy/tls", "/run/authz"):
-        text = text.replace(old, str(directory))
-    config = yaml.safe_load(text)
+    for secret in file.parent.glob("sds-*.yaml"):
+        (directory / secret.name).write_text(_in(directory, secret), "utf-8")
+    config = yaml.safe_load(_in(directory, file))
     static = config["static_resources"]
     config["admin"]["address"] = _socket(0)
     for listener in static["listeners"]:

@@ -18,7 +18,8 @@ from tests.deploy.central import (
     WORKLOAD,
     value,
 )
-from tests.deploy.envoys import FOLDER, named, parsed
+from tests.deploy.envoys import CENTRAL as CENTRAL_ENVOY
+from tests.deploy.envoys import named, parsed
 from tests.deploy.kustomized import of_kind, put_together, the
 from tests.edge.rig import PATIENCE
 from tests.server.processes import environment
@@ -77,7 +78,7 @@ def test_an_envoy_finds_the_pods_also_where_none_is_ready() -> None:
     service = the(BASE_OBJECTS, "Service", "authz-service-headless")["spec"]
     assert service["clusterIP"] == "None"
     assert service["publishNotReadyAddresses"] is True
-    clusters = parsed(FOLDER / "central-mutual-tls.yaml")["static_resources"]["clusters"]
+    clusters = parsed(CENTRAL_ENVOY)["static_resources"]["clusters"]
     asked = named(clusters, "authz-service")
     assert asked["type"] == "STRICT_DNS"
     assert asked["health_checks"][0]["grpc_health_check"]

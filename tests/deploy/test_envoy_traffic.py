@@ -15,6 +15,7 @@ from cryptography.x509 import ExtendedKeyUsage
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.deploy.envoys import (
+    CENTRAL,
     CLAIMS,
     FOLDER,
     FORGED,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 UNIX_SOCKET: Final = FOLDER / "unix-socket.yaml"
-CENTRAL: Final = FOLDER / "central-mutual-tls.yaml"
 PER_ROUTE: Final = FOLDER / "per-route.yaml"
 DECISION_LOG: Final = FOLDER / "decision-log.yaml"
 
@@ -219,6 +219,38 @@ def test_a_service_with_a_certificate_for_something_else_is_not_asked(
             assert (answer.status, answer.reached) == (503, None)
             stats = await front.admin("GET", f"/stats?filter=authz-service.ssl.{counter}")
             assert int(stats.rpartition(":")[2]) > 0
+
+    asyncio.run(exchange())
+
+
+def _mount(directory: Path, client: Leaf, version: str) -> None:
+    """Mount a secret, or the next version of it, as kubelet does."""
+    (directory / version).mkdir()
+    client.write(directory / version, authority().pem)
+    for name in ("tls.crt", "tls.key", "ca.crt"):
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(f"..data/{name}")
+    (directory / "..data_tmp").symlink_to(version)
+    (directory / "..data_tmp").rename(directory / "..data")
+
+
+def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> None:
+    _mount(tmp_path, _edge_envoy("spiffe://cluster.local/ns/edge/sa/other"), "..1")
+
+    async def exchange() -> None:
+        # A connection has the certificate with which it was made.
+        options = (*_tls(tmp_path), "--max-connection-age", "1")
+        async with (
+            shop() as sold,
+            authz_service(tmp_path, sold.policy, *options) as served,
+            running(CENTRAL, tmp_path, served.listen) as front,
+        ):
+            assert (await front.get("/healthz")).status == 503
+            _mount(tmp_path, _edge_envoy(), "..2")
+            async with asyncio.timeout(PATIENCE):
+                while (await front.get("/healthz")).status == 503:
+                    pass
+            await assert_allows_and_refuses(front, sold)
 
     asyncio.run(exchange())
 
