@@ -44,19 +44,26 @@ class Generated:
 
 
 def merged(base: Any, patch: Any) -> Any:  # noqa: ANN401 - nodes of parsed YAML
-    """Merge as protobuf does: messages field by field, lists one after the other."""
+    """Merge as istiod does: messages field by field, lists one after the other, `false` not at all.
+
+    To protobuf it is the same as nothing said, also where it is wrapped (`BoolValue`).
+    """
     if isinstance(base, dict) and isinstance(patch, dict):
         return base | {
             name: merged(base[name], value) if name in base else value
             for name, value in patch.items()
+            if value is not False
         }
     return base + patch if isinstance(base, list) else patch
 
 
-def by_istio(provider: Tree, envoy_filters: list[Tree], context: str) -> Generated:
+def by_istio(
+    provider: Tree, envoy_filters: list[Tree], context: str, normalization: str = "BASE"
+) -> Generated:
     """What istiod makes of a CUSTOM policy that holds for every request.
 
-    *provider* is of the mesh configuration; *envoy_filters* are applied where *context* is.
+    *provider* and *normalization* are of the mesh configuration; *envoy_filters* are applied where
+    *context* is.
     """
     name, settings = provider["name"], provider["envoyExtAuthzGrpc"]
     policy = f"istio-ext-authz-{name}-ns[shop]-policy[authz-service]-rule[0]"
@@ -92,7 +99,10 @@ def by_istio(provider: Tree, envoy_filters: list[Tree], context: str) -> Generat
             "filter_enabled_metadata": effective,
         },
     }
-    connection_manager: Tree = {"normalize_path": True}
+    connection_manager: Tree = {
+        "normalize_path": {"BASE": True, "NONE": False}[normalization],
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+    }
     routes: Tree = {}
     for patch in _patches(envoy_filters, context):
         value = patch["patch"]["value"]
