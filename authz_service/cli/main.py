@@ -6,7 +6,6 @@ import difflib
 import importlib
 import os
 import signal
-import sys
 from typing import Any, Final
 
 import click
@@ -109,8 +108,10 @@ def _end(*_signal: object) -> None:
     """End before anything is served. In a container, a SIGTERM that nobody handles is lost.
 
     pid_namespaces(7): the first process of a namespace gets only signals that it has a handler for.
+    An exception would be lost, and the stop with it, in code that lets none out, such as a weak
+    reference's callback while modules are imported. There is nothing to tidy up yet.
     """
-    sys.exit()
+    os._exit(0)
 
 
 def _suggestion(name: str) -> str:
