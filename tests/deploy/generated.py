@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Tree = dict[str, Any]
 
 _EXTENSIONS: Final = "type.googleapis.com/envoy.extensions.filters.http"
+_MANAGER: Final = "envoy.filters.network.http_connection_manager"
 
 
 @dataclass(frozen=True)
@@ -109,17 +110,32 @@ def by_istio(
         assert patch["patch"]["operation"] == "MERGE"
         match patch["applyTo"]:
             case "HTTP_FILTER":
+                assert _matched(patch) == {"name": _MANAGER, "subFilter": {"name": check["name"]}}
                 check = merged(check, value)
             case "NETWORK_FILTER":
+                assert _matched(patch) == {"name": _MANAGER}
                 connection_manager = merged(connection_manager, value["typed_config"])
             case "ROUTE_CONFIGURATION":
+                assert patch["match"] == {"context": context}
                 routes = merged(routes, value)
+            case other:
+                raise AssertionError(other)
     return Generated([rbac, check], connection_manager, routes)
 
 
 def _patches(envoy_filters: list[Tree], context: str) -> list[Tree]:
     every = [patch for each in envoy_filters for patch in each["spec"]["configPatches"]]
     return [patch for patch in every if patch["match"]["context"] in {context, "ANY"}]
+
+
+def _matched(patch: Tree) -> Tree:
+    """What it is for. If istiod has no such filter, it passes over the patch in silence."""
+    match = patch["match"]
+    assert match.keys() == {"context", "listener"}
+    assert match["listener"].keys() == {"filterChain"}
+    assert match["listener"]["filterChain"].keys() == {"filter"}
+    found: Tree = match["listener"]["filterChain"]["filter"]
+    return found
 
 
 def by_envoy_gateway(policy: Tree, traffic: Tree, patches: Tree) -> Generated:
