@@ -104,7 +104,7 @@ image: ## build the image (BASE=…, TAG=…, ENGINE=docker|podman|buildah); doc
 		$(if $(EPOCH),--timestamp $(EPOCH))) --file Dockerfile --tag $(IMAGE):$(TAG) \
 		$(if $(BASE),--build-arg BASE=$(BASE)) \
 		$(if $(EPOCH),--build-arg SOURCE_DATE_EPOCH=$(EPOCH) \
-		--build-arg REVISION=$(shell git describe --always --dirty --abbrev=40)) $(ARGS) .
+		--build-arg REVISION=$(shell git describe --always --dirty --abbrev=40 --exclude '*')) $(ARGS) .
 
 clean: ## remove what was installed and made
 	@rm -rf $(VENV) .coverage .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache dist

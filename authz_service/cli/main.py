@@ -6,7 +6,6 @@ import difflib
 import importlib
 import os
 import signal
-import sys
 from typing import Any, Final
 
 import click
@@ -31,8 +30,8 @@ _COMMANDS: Final = {
 _MODULES: Final = {"import": "import_openapi"}  # import is a keyword
 
 # SIGHUP asks these to reload. From the start and to the end, it must not be what it is to others,
-# the end of the process; when they listen to it is up to them.
-_DEAF_TO_HANGUP: Final = frozenset({"serve"})
+# the end of the process; when they listen to it is up to them. SIGTERM ends them also before that.
+_SERVICES: Final = frozenset({"serve"})
 
 # gRPC's own log is neither JSON nor ours; what it knows of a failure is reported by us.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -60,7 +59,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
         if cmd_name not in _COMMANDS:
             return None
-        if cmd_name in _DEAF_TO_HANGUP:
+        if cmd_name in _SERVICES:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, _end)
             hold_standard_streams()
@@ -109,8 +108,10 @@ def _end(*_signal: object) -> None:
     """End before anything is served. In a container, a SIGTERM that nobody handles is lost.
 
     pid_namespaces(7): the first process of a namespace gets only signals that it has a handler for.
+    An exception would be lost, and the stop with it, in code that lets none out, such as a weak
+    reference's callback while modules are imported. There is nothing to tidy up yet.
     """
-    sys.exit()
+    os._exit(0)
 
 
 def _suggestion(name: str) -> str:

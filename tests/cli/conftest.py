@@ -1,7 +1,8 @@
-"""What the tests of the command line share: a policy file, and logging as it was before."""
+"""What the tests of the command line share: a policy file; logging and signals as before."""
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,3 +34,12 @@ resources:
 def _logging_as_before() -> Iterator[None]:
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """`serve` ends at a SIGTERM with status 0, which a run of tests that is stopped must not."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Tree = dict[str, Any]
 
 _EXTENSIONS: Final = "type.googleapis.com/envoy.extensions.filters.http"
+_MANAGER: Final = "envoy.filters.network.http_connection_manager"
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,26 @@ class Generated:
 
 
 def merged(base: Any, patch: Any) -> Any:  # noqa: ANN401 - nodes of parsed YAML
-    """Merge as protobuf does: messages field by field, lists one after the other."""
+    """Merge as istiod does: messages field by field, lists one after the other, `false` not at all.
+
+    To protobuf it is the same as nothing said, also where it is wrapped (`BoolValue`).
+    """
     if isinstance(base, dict) and isinstance(patch, dict):
         return base | {
             name: merged(base[name], value) if name in base else value
             for name, value in patch.items()
+            if value is not False
         }
     return base + patch if isinstance(base, list) else patch
 
 
-def by_istio(provider: Tree, envoy_filters: list[Tree], context: str) -> Generated:
+def by_istio(
+    provider: Tree, envoy_filters: list[Tree], context: str, normalization: str = "BASE"
+) -> Generated:
     """What istiod makes of a CUSTOM policy that holds for every request.
 
-    *provider* is of the mesh configuration; *envoy_filters* are applied where *context* is.
+    *provider* and *normalization* are of the mesh configuration; *envoy_filters* are applied where
+    *context* is.
     """
     name, settings = provider["name"], provider["envoyExtAuthzGrpc"]
     policy = f"istio-ext-authz-{name}-ns[shop]-policy[authz-service]-rule[0]"
@@ -92,24 +100,42 @@ def by_istio(provider: Tree, envoy_filters: list[Tree], context: str) -> Generat
             "filter_enabled_metadata": effective,
         },
     }
-    connection_manager: Tree = {"normalize_path": True}
+    connection_manager: Tree = {
+        "normalize_path": {"BASE": True, "NONE": False}[normalization],
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+    }
     routes: Tree = {}
     for patch in _patches(envoy_filters, context):
         value = patch["patch"]["value"]
         assert patch["patch"]["operation"] == "MERGE"
         match patch["applyTo"]:
             case "HTTP_FILTER":
+                assert _matched(patch) == {"name": _MANAGER, "subFilter": {"name": check["name"]}}
                 check = merged(check, value)
             case "NETWORK_FILTER":
+                assert _matched(patch) == {"name": _MANAGER}
                 connection_manager = merged(connection_manager, value["typed_config"])
             case "ROUTE_CONFIGURATION":
+                assert patch["match"] == {"context": context}
                 routes = merged(routes, value)
+            case other:
+                raise AssertionError(other)
     return Generated([rbac, check], connection_manager, routes)
 
 
 def _patches(envoy_filters: list[Tree], context: str) -> list[Tree]:
     every = [patch for each in envoy_filters for patch in each["spec"]["configPatches"]]
     return [patch for patch in every if patch["match"]["context"] in {context, "ANY"}]
+
+
+def _matched(patch: Tree) -> Tree:
+    """What it is for. If istiod has no such filter, it passes over the patch in silence."""
+    match = patch["match"]
+    assert match.keys() == {"context", "listener"}
+    assert match["listener"].keys() == {"filterChain"}
+    assert match["listener"]["filterChain"].keys() == {"filter"}
+    found: Tree = match["listener"]["filterChain"]["filter"]
+    return found
 
 
 def by_envoy_gateway(policy: Tree, traffic: Tree, patches: Tree) -> Generated:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -22,6 +25,7 @@ DOCKERFILE: Final = ROOT / "Dockerfile"
 PAGE: Final = (ROOT / "docs" / "image.md").read_text("utf-8")
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 REQUIREMENTS: Final = ROOT / "requirements"
+MAKE: Final = shutil.which("make")
 PINNED: Final = re.compile(r"^([a-z0-9-]+)==([^ ]+)", re.MULTILINE)
 
 
@@ -138,6 +142,35 @@ def test_nothing_is_fetched_but_locked_wheels() -> None:
     assert len(installs) == 4
     for each in installs:
         assert "--no-index" in each or "--require-hashes --only-binary :all:" in each
+
+
+@pytest.mark.skipif(MAKE is None, reason="make is not here")
+@pytest.mark.parametrize(("engine", "forms"), [("docker", []), ("podman", ["docker"])])
+def test_make_hands_the_engine_what_the_page_says(
+    engine: str, forms: list[str], tmp_path: Path
+) -> None:
+    program = tmp_path / engine
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', "utf-8")
+    program.chmod(0o755)
+    told = subprocess.run(
+        [str(MAKE), "--silent", "image", f"ENGINE={program}", "BASE=base:1", "ARGS=--no-cache"],
+        cwd=ROOT, env=_without_variables_of_make(), capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    options = list(itertools.pairwise(told))
+    assert (told[0], told[-2:]) == ("build", ["--no-cache", "."])
+    assert [form for option, form in options if option == "--format"] == forms
+    assert ("--tag", f"authz-service:{PROJECT['project']['version']}") in options
+    arguments = dict(word.split("=", 1) for option, word in options if option == "--build-arg")
+    assert arguments.keys() <= _defaults().keys()
+    assert arguments["BASE"] == "base:1"
+    # A commit and not a tag, of which there can be several; nothing where there is no repository.
+    assert re.fullmatch(r"([0-9a-f]{40}(-dirty)?)?", arguments.get("REVISION", ""))
+
+
+def _without_variables_of_make() -> dict[str, str]:
+    """What a `make` around these tests was told is not for the one in them."""
+    ours = ("MAKE", "MFLAGS", "IMAGE", "TAG")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 def test_the_version_is_the_packages() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -15,12 +16,15 @@ from authz_service.demo.world import API
 from tests.deploy.generated import (
     by_istio,
     judges_every_request,
+    merged,
     refuses_without_an_answer,
     world_with,
 )
 from tests.deploy.kustomized import K8S, Manifest, of_kind, put_together, the, written
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.deploy.generated import Generated
 
 ISTIO: Final = K8S / "istio"
@@ -33,6 +37,7 @@ ASKED: Final = {
 }
 EVERYTHING: Final = written(ISTIO)
 FILTERS: Final = of_kind(written(ISTIO / "envoy-filter"), "EnvoyFilter")
+CERTIFICATE: Final = of_kind(written(ISTIO / "peer-certificate"), "EnvoyFilter")
 CUSTOM: Final = [
     each
     for each in of_kind(EVERYTHING, "AuthorizationPolicy")
@@ -147,6 +152,23 @@ def test_a_policy_is_for_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_what_is_added_to_a_policy_holds_where_the_policy_holds(place: str, tmp_path: Path) -> None:
+    copy = tmp_path / "istio"
+    shutil.copytree(ISTIO, copy)
+    file = copy / place / "kustomization.yaml"
+    told = file.read_text("utf-8")
+    [to_here] = re.findall(r"^  - (\S+)/envoy-filter$", told, re.MULTILINE)
+    own = f"  - {to_here}/envoy-filter\n"
+    file.write_text(told.replace(own, f"{own}  - {to_here}/peer-certificate\n"), "utf-8")
+    filters = {
+        each["metadata"]["name"]: each
+        for each in of_kind(put_together(copy / place), "EnvoyFilter")
+    }
+    [added] = [name for name in filters if "peer-certificate" in name]
+    assert _scope(filters[added]) == _scope(filters[added.replace("peer-certificate", "check")])
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_the_filters_hold_exactly_where_the_policy_holds(place: str) -> None:
     applied = put_together(ISTIO / place)
     policies = [each for each in applied if each.get("spec", {}).get("action") == "CUSTOM"]
@@ -212,9 +234,21 @@ def test_the_access_log_says_what_that_of_envoys_own_file_says() -> None:
     assert named["name"] == log["name"]
 
 
+def _provider(name: str = "authz-service-central") -> dict[str, Any]:
+    [found] = [each for each in MESH["extensionProviders"] if each["name"] == name]
+    assert isinstance(found, dict)
+    return found
+
+
 def _generated(name: str = "authz-service-central", context: str = "SIDECAR_INBOUND") -> Generated:
-    [provider] = [each for each in MESH["extensionProviders"] if each["name"] == name]
-    return by_istio(provider, FILTERS, context)
+    return by_istio(_provider(name), FILTERS, context)
+
+
+def test_no_filter_says_what_istio_does_not_hear() -> None:
+    # To protobuf, `false` is the same as nothing said: it takes no `true` away.
+    for each in (*FILTERS, *CERTIFICATE):
+        assert ": false" not in yaml.safe_dump(each)
+    assert merged({"normalize_path": True}, {"normalize_path": False}) == {"normalize_path": True}
 
 
 def test_the_filter_says_what_that_of_envoys_own_file_says() -> None:
@@ -240,5 +274,43 @@ def test_envoy_judges_every_request_as_istio_configures_it(provider: str, contex
             bearer = (("authorization", f"Bearer {token}"),)
             await judges_every_request(world, bearer)
             await refuses_without_an_answer(world, bearer)
+
+    asyncio.run(story())
+
+
+def test_a_check_with_the_certificate_of_the_client_is_otherwise_as_without() -> None:
+    extra = by_istio(_provider(), [*FILTERS, *CERTIFICATE], "SIDECAR_INBOUND").check
+    assert extra == _generated().check | {"include_peer_certificate": True}
+
+
+def test_envoy_judges_every_request_with_the_certificate_of_the_client_in_the_check() -> None:
+    async def story() -> None:
+        generated = by_istio(_provider(), [*FILTERS, *CERTIFICATE], "SIDECAR_INBOUND")
+        async with world_with(generated) as world:
+            token = await tokens.granted(world.issuer, resource=API, scope="read:products")
+            await judges_every_request(world, (("authorization", f"Bearer {token}"),))
+
+    asyncio.run(story())
+
+
+def test_an_ambiguous_path_is_refused_where_istio_leaves_paths_as_they_were_sent() -> None:
+    mesh = yaml.safe_load((ISTIO / "paths-as-sent.yaml").read_text("utf-8"))["meshConfig"]
+    assert mesh.keys() == {"pathNormalization"}
+    normalization = mesh["pathNormalization"]["normalization"]
+
+    async def story() -> None:
+        generated = by_istio(_provider(), FILTERS, "SIDECAR_INBOUND", normalization)
+        async with world_with(generated) as world:
+            token = await tokens.granted(world.issuer, resource=API, scope="read:products")
+            bearer = (("authorization", f"Bearer {token}"),)
+            for path, status in (
+                ("/products", 200),
+                ("/admin/%2e%2e/products", 400),  # with Istio's default, a request for /products
+                ("/products/%2e%2e/admin", 400),
+                ("/products/..%2fadmin", 400),
+                ("//products", 400),
+            ):
+                answer = await world.send("GET", path, bearer)
+                assert (path, answer.status) == (path, status)
 
     asyncio.run(story())

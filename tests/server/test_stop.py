@@ -166,11 +166,17 @@ def test_a_process_that_hangs_is_ended_by_the_last_resort() -> None:
     assert done.returncode == STATUS
 
 
-def test_a_stop_is_heard_while_the_service_starts() -> None:
-    """As the first process of a container it has no default action to be ended by."""
+@pytest.mark.parametrize("somewhere", ["stop()", "weakref.finalize(Subject(), stop)"])
+def test_a_stop_is_heard_while_the_service_starts(somewhere: str) -> None:
+    """As the first process of a container it has no default action to be ended by.
+
+    Also in code that lets no exception out, of which there is some in every import.
+    """
     code = (
-        "import os, signal; from authz_service.cli.main import main;"
-        " main.get_command(None, 'serve'); os.kill(os.getpid(), signal.SIGTERM);"
+        "import os, signal, weakref; from authz_service.cli.main import main;"
+        " main.get_command(None, 'serve');"
+        " stop = lambda: os.kill(os.getpid(), signal.SIGTERM);"
+        f" Subject = type('Subject', (), {{}}); {somewhere};"
         " raise AssertionError('not ended')"
     )
     done = subprocess.run(
