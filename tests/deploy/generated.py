@@ -24,6 +24,9 @@ Tree = dict[str, Any]
 
 _EXTENSIONS: Final = "type.googleapis.com/envoy.extensions.filters.http"
 _MANAGER: Final = "envoy.filters.network.http_connection_manager"
+_PROTECTION: Final = (
+    "encode_raw_headers", "validate_mutations", "failure_mode_allow", "status_on_error",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,16 @@ class Generated:
         [found] = [each for each in self.http_filters if "ext_authz" in each["name"]]
         config: Tree = found["typed_config"]
         return config
+
+    @property
+    def protection(self) -> Tree:
+        """What the protection rests on of that."""
+        return {name: self.check.get(name) for name in _PROTECTION}
+
+
+def of_our_own(connection_manager: Tree) -> Generated:
+    """What envoy.yaml says, in whose place the others are."""
+    return Generated(connection_manager["http_filters"])
 
 
 def merged(base: Any, patch: Any) -> Any:  # noqa: ANN401 - nodes of parsed YAML

@@ -17,6 +17,7 @@ from tests.deploy.generated import (
     by_istio,
     judges_every_request,
     merged,
+    of_our_own,
     refuses_without_an_answer,
     world_with,
 )
@@ -252,15 +253,7 @@ def test_no_filter_says_what_istio_does_not_hear() -> None:
 
 
 def test_the_filter_says_what_that_of_envoys_own_file_says() -> None:
-    [own] = [each for each in _manager(ENVOY)["http_filters"] if "ext_authz" in each["name"]]
-    check = _generated().check
-    for name in (
-        "encode_raw_headers",
-        "validate_mutations",
-        "failure_mode_allow",
-        "status_on_error",
-    ):
-        assert check[name] == own["typed_config"][name]
+    assert _generated().protection == of_our_own(_manager(ENVOY)).protection
 
 
 @pytest.mark.parametrize(
