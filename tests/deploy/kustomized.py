@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import yaml
 
 from tests.deploy.manifests import sources
 from tests.deploy.manifests.sources import DEPLOY
@@ -24,7 +23,7 @@ def written(*paths: Path) -> list[Manifest]:
     files = sorted(
         file for path in paths for file in ([path] if path.is_file() else path.rglob("*.yaml"))
     )
-    documents = (each for file in files for each in yaml.safe_load_all(file.read_text()))
+    documents = (each for file in files for each in sources.loaded(file.read_text("utf-8")))
     return [each for each in documents if isinstance(each, dict) and "kind" in each]
 
 
@@ -32,7 +31,7 @@ def put_together(directory: Path) -> list[Manifest]:
     """What `kubectl apply -k` of *directory* would apply. Skips the test without a kubectl."""
     if sources.kustomize() is None:
         pytest.skip(sources.NO_KUSTOMIZE)
-    return list(yaml.safe_load_all(sources.rendered(directory)))
+    return list(sources.loaded(sources.rendered(directory)))
 
 
 def of_kind(manifests: Iterable[Manifest], kind: str) -> list[Manifest]:

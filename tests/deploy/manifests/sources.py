@@ -81,7 +81,12 @@ def files(wanted: Role, directory: Path = DEPLOY) -> list[Path]:
 @functools.cache
 def documents(path: Path) -> tuple[Any, ...]:
     """Read the documents of a file: mappings, but for a patch, which may be a list of steps."""
-    return tuple(each for each in yaml.safe_load_all(path.read_text("utf-8")) if each is not None)
+    return tuple(loaded(path.read_text("utf-8")))
+
+
+def loaded(text: str) -> Iterator[Any]:
+    """Read the documents in *text*; many times as fast as `safe_load_all`."""
+    return (each for each in yaml.load_all(text, Loader=yaml.CSafeLoader) if each is not None)
 
 
 def resources(path: Path) -> list[Resource]:
@@ -121,6 +126,7 @@ def rendered(directory: Path) -> str:
     return done.stdout
 
 
+@functools.cache
 def bundle(directory: Path) -> Bundle:
     """What one kustomization would apply."""
     return parse(rendered(directory), relative(directory))
@@ -128,7 +134,7 @@ def bundle(directory: Path) -> Bundle:
 
 def parse(text: str, name: str) -> Bundle:
     """Read *text*, the resources of one bundle."""
-    return Bundle(name, tuple(Resource(each, name) for each in yaml.safe_load_all(text) if each))
+    return Bundle(name, tuple(Resource(each, name) for each in loaded(text)))
 
 
 def loose_bundles() -> list[Bundle]:

@@ -136,6 +136,7 @@ def broken_by(there: str, broken: str) -> Bundle:
     return sources.parse(COMPLETE.replace(there, broken), "complete.yaml")
 
 
+@functools.cache
 def everywhere() -> list[Resource]:
     """What all bundles have: one may ask for a Service of another."""
     bundles = [*map(sources.bundle, sources.kustomizations()), *sources.loose_bundles()]
