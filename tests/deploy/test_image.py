@@ -17,8 +17,8 @@ from typing import Final
 import click
 import pytest
 
-from authz_service.cli.main import main
 from authz_service.cli.serve import command as serve
+from tests.deploy.manifests.commands import parsed
 
 ROOT: Final = Path(__file__).parents[2]
 DOCKERFILE: Final = ROOT / "Dockerfile"
@@ -118,9 +118,7 @@ def test_the_final_stage_needs_no_shell() -> None:
 def test_the_health_check_is_a_command_that_there_is() -> None:
     [program, name, *options] = json.loads(_only("HEALTHCHECK").partition("CMD ")[2])
     assert program == "authz-service"
-    command = main.get_command(click.Context(main), name)
-    assert command is not None
-    command.make_context(name, options)
+    assert parsed(name, options).command.name == name
 
 
 def test_every_variable_of_the_service_is_one_of_its_options() -> None:

@@ -45,9 +45,18 @@ def settings(container: Container) -> Mapping[str, Any]:
     # The directories of a pod are not here; `_paths` looks whether they are there.
     there = mock.patch.object(Path, "is_dir", return_value=True)
     with here, there:
-        # As part of the whole: for itself it would have no `-h`, from then on.
-        whole = click.Context(main, **main.context_settings)
-        return command.make_context("serve", arguments, parent=whole).params
+        return parsed("serve", arguments).params
+
+
+def parsed(name: str, arguments: list[str]) -> click.Context:
+    """Have a command read its arguments. Raises click.ClickException.
+
+    As part of the whole: for itself it would have no `-h`, from then on.
+    """
+    whole = click.Context(main, **main.context_settings)
+    subcommand = main.get_command(whole, name)
+    assert subcommand is not None, f"there is no command {name}"
+    return subcommand.make_context(name, arguments, parent=whole)
 
 
 def listens_at(container: Container) -> Address | None:
