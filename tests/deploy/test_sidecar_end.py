@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 from aiohttp import ClientSession
@@ -14,20 +15,20 @@ from authz_service.demo.envoy import Envoy
 from authz_service.demo.upstream import Upstream
 from tests.server.processes import PUBLIC_ONLY, service
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 REPOSITORY: Final = Path(__file__).parents[2]
 CONFIG: Final = (REPOSITORY / "envoy" / "unix-socket.yaml").read_text("utf-8")
 SIDECARS: Final = REPOSITORY / "deploy" / "k8s" / "sidecar" / "component" / "sidecars.yaml"
 
 
-def _hook() -> list[str]:
-    """What kubelet runs in the container of authz-service when the pod ends."""
+async def _run_hook(name: str, *, admin: int) -> int:
+    """Do what kubelet does in the container of authz-service, and give the exit status."""
     patch = yaml.safe_load(SIDECARS.read_text("utf-8"))
     containers = patch["spec"]["template"]["spec"]["initContainers"]
-    [hook] = [each["lifecycle"]["preStop"] for each in containers if "lifecycle" in each]
-    return [str(word) for word in hook["exec"]["command"]]
+    [lifecycle] = [each["lifecycle"] for each in containers if "lifecycle" in each]
+    python, *words = map(str, lifecycle[name]["exec"]["command"])
+    assert python == "python"
+    here = [word.replace("9901", str(admin)) for word in words]
+    return await (await asyncio.create_subprocess_exec(sys.executable, *here)).wait()
 
 
 def _here(directory: Path, *, upstream: int) -> Path:
@@ -52,11 +53,6 @@ async def _probe_port(admin: int) -> int:
     return int(probe["local_address"]["socket_address"]["port_value"])
 
 
-async def _run(command: Sequence[str]) -> int:
-    process = await asyncio.create_subprocess_exec(*command)
-    return await process.wait()
-
-
 async def _get(session: ClientSession, url: str) -> tuple[int, str | None]:
     async with session.get(url) as answer:
         return answer.status, answer.headers.get("connection")
@@ -67,9 +63,9 @@ def test_after_the_hook_envoy_answers_as_ever_and_keeps_no_connection(tmp_path: 
         api = Upstream()
         await api.start()
         config = _here(tmp_path, upstream=api.port)
-        socket = f"unix:{tmp_path / 'authz.sock'}"
+        listen = f"unix:{tmp_path / 'authz.sock'}"
         async with (
-            service(tmp_path, PUBLIC_ONLY, listen=socket),
+            service(tmp_path, PUBLIC_ONLY, listen=listen),
             Envoy(config, log=tmp_path / "envoy.log") as envoy,
             ClientSession() as session,
         ):
@@ -77,15 +73,22 @@ def test_after_the_hook_envoy_answers_as_ever_and_keeps_no_connection(tmp_path: 
             ready = f"http://127.0.0.1:{await _probe_port(envoy.admin)}/ready"
             assert await _get(session, url) == (200, None)
             assert (await _get(session, ready))[0] == 200
-            python, *rest = _hook()
-            assert python == "python"
-            words = [word.replace("9901", str(envoy.admin)) for word in rest]
-            assert await _run([sys.executable, *words]) == 0
+            assert await _run_hook("preStop", admin=envoy.admin) == 0
             assert [await _get(session, url) for _ in range(3)] == [(200, "close")] * 3
             assert (await _get(session, ready))[0] == 503
+            # It was not the end of the pod.
+            assert await _run_hook("postStart", admin=envoy.admin) == 0
+            assert await _get(session, url) == (200, None)
+            assert (await _get(session, ready))[0] == 200
         await api.stop()
 
     asyncio.run(run())
+
+
+def test_a_pod_that_starts_has_no_envoy_to_tell() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert asyncio.run(_run_hook("postStart", admin=port)) == 0
 
 
 def test_the_port_for_probes_shows_nothing_but_whether_envoy_is_ready(tmp_path: Path) -> None:
