@@ -20,6 +20,7 @@ from tests.server.processes import environment
 # Stands for any command that a person waits for.
 WAITING: Final = """\
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the suite runs without one
 from authz_service.cli import schema
 from authz_service.cli.main import main
 
