@@ -49,8 +49,8 @@ class Comparison:
         """The row of the table."""
         return (
             self.measured,
-            _spread(self.figures),
-            f"{self.reference}: {_spread(self.references)}",
+            spread(self.figures),
+            f"{self.reference}: {spread(self.references)}",
             str(self.limit),
             "yes" if self.is_met else "NO",
         )
@@ -81,7 +81,8 @@ def table(comparisons: Iterable[Comparison]) -> str:
     )
 
 
-def _spread(seconds: Sequence[float]) -> str:
+def spread(seconds: Sequence[float]) -> str:
+    """The median, and between what the others lie."""
     return f"{_time(median(seconds))} ({_time(min(seconds))} to {_time(max(seconds))})"
 
 

@@ -25,9 +25,10 @@ import yaml
 from authz_service.demo import tokens
 from authz_service.demo.envoy import Envoy
 from authz_service.demo.issuer import DevelopmentIssuer
-from authz_service.demo.service import AuthzService
+from authz_service.demo.service import AuthzService, resident_mib
 from authz_service.demo.world import SHOP
-from bench.process import cpu_seconds, resident_mib
+from bench.comparison import spread
+from bench.process import cpu_seconds
 from bench.shop import POLICY
 from tests.deploy.envoys import FOLDER, local
 from tests.support.certificates import ENVOY_ID, authority
@@ -178,17 +179,12 @@ async def _run(requests: int, rounds: int) -> None:
                 one = await asyncio.to_thread(each.measure, requests)
                 if number:  # the first is to warm up
                     so_far.append(one)
-        print("shape                  p50 (spread)          p99 (spread)          CPU      MiB")
+        print(f"{'shape':22} {'p50 (spread)':30} {'p99 (spread)':30} {'CPU':8} MiB")
         for (shape, each), of_shape in zip(running, measured, strict=True):
-            p50 = _spread([median(one.latencies) for one in of_shape])
-            p99 = _spread([one.p99 for one in of_shape])
+            p50 = spread([median(one.latencies) for one in of_shape])
+            p99 = spread([one.p99 for one in of_shape])
             cpu = f"{median(one.cpu for one in of_shape) * 1e6:.0f} µs"
-            print(f"{shape.name:22} {p50:21} {p99:21} {cpu:8} {each.memory}")
-
-
-def _spread(seconds: Sequence[float]) -> str:
-    low, middle, high = (each(seconds) * 1e6 for each in (min, median, max))
-    return f"{middle:.0f} µs ({low:.0f} to {high:.0f})"
+            print(f"{shape.name:22} {p50:30} {p99:30} {cpu:8} {each.memory}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import asyncio
 import sys
 import tempfile
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
 import grpc.aio
@@ -21,6 +20,7 @@ from authz_service.demo.issuer import DevelopmentIssuer
 from authz_service.demo.leash import end, on_a_leash
 from authz_service.demo.service import AuthzService
 from authz_service.demo.world import SHOP
+from bench.comparison import spread
 from bench.process import cpu_seconds
 from bench.shop import POLICY, check_on, request
 
@@ -60,7 +60,7 @@ async def _run(policy: Path, log: Path, checks: int, rounds: int) -> None:
             for _round in range(rounds):
                 references.append(await _cost(noop.pid, f"127.0.0.1:{port}", requests, checks))
                 figures.append(await _cost(service.pid, service.listen, requests, checks))
-            print(f"{kind:24} {_spread(figures)}   nothing done: {_spread(references)}", flush=True)
+            print(f"{kind:24} {spread(figures):28}  nothing done: {spread(references)}", flush=True)
         print(f"resident at the end: {service.resident_mib:.1f} MiB")
     finally:
         await end(noop, within=5)
@@ -94,11 +94,6 @@ def _kinds(issuer: DevelopmentIssuer) -> dict[str, list[CheckRequest]]:
         "no token": [request("GET", "/products/1")],
         "junk for a token": [request("GET", "/products/1", "junk")],
     }
-
-
-def _spread(seconds: Sequence[float]) -> str:
-    low, middle, high = (each(seconds) * 1e6 for each in (min, median, max))
-    return f"{middle:4.0f} µs ({low:.0f} to {high:.0f})"
 
 
 if __name__ == "__main__":

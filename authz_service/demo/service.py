@@ -25,6 +25,12 @@ class ServiceStartError(Exception):
     """The service ended, or was not ready in time."""
 
 
+def resident_mib(pid: int) -> float:
+    """The memory that the process *pid* holds, in MiB (Linux)."""
+    pages = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]
+    return int(pages) * resource.getpagesize() / 2**20
+
+
 class AuthzService:
     """One `authz-service serve` on loopback; after a stop it starts again on the same ports."""
 
@@ -56,8 +62,7 @@ class AuthzService:
     @property
     def resident_mib(self) -> float:
         """The memory that the running service holds, in MiB (Linux)."""
-        pages = Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1]
-        return int(pages) * resource.getpagesize() / 2**20
+        return resident_mib(self.pid)
 
     async def start(self) -> None:
         """Start it and return when it is ready.

@@ -31,7 +31,7 @@ from tests.server.processes import policy_of, service
 from tests.support.certificates import SERVER_NAME, Leaf, authority, dns, uri
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
 UNIX_SOCKET: Final = FOLDER / "unix-socket.yaml"
@@ -144,16 +144,25 @@ def _tls(tmp_path: Path) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+@contextlib.asynccontextmanager
+async def _over_the_network(
+    tmp_path: Path, options: Sequence[str]
+) -> AsyncIterator[tuple[Running, Shop]]:
+    """Run a service with *options*, and the Envoy that asks it, with what is in *tmp_path*."""
+    async with (
+        shop() as sold,
+        authz_service(tmp_path, sold.policy, *options) as served,
+        running(CENTRAL, tmp_path, served.listen) as front,
+    ):
+        yield front, sold
+
+
 def test_over_the_network_it_shows_its_certificate(tmp_path: Path) -> None:
     options = _tls(tmp_path)
     _write(tmp_path, _edge_envoy())
 
     async def exchange() -> None:
-        async with (
-            shop() as sold,
-            authz_service(tmp_path, sold.policy, *options) as served,
-            running(CENTRAL, tmp_path, served.listen) as front,
-        ):
+        async with _over_the_network(tmp_path, options) as (front, sold):
             await assert_allows_and_refuses(front, sold)
 
     asyncio.run(exchange())
@@ -173,11 +182,7 @@ def test_an_envoy_with_another_certificate_lets_nobody_in(
     _write(tmp_path, client())
 
     async def exchange() -> None:
-        async with (
-            shop() as sold,
-            authz_service(tmp_path, sold.policy, *options) as served,
-            running(CENTRAL, tmp_path, served.listen) as front,
-        ):
+        async with _over_the_network(tmp_path, options) as (front, sold):
             for path in ("/products", "/healthz"):
                 answer = await front.get(path, sold.bearer())
                 assert (answer.status, answer.reached) == (503, None)
@@ -210,11 +215,7 @@ def test_a_service_with_a_certificate_for_something_else_is_not_asked(
     _write(tmp_path, _edge_envoy())
 
     async def exchange() -> None:
-        async with (
-            shop() as sold,
-            authz_service(tmp_path, sold.policy, *options) as served,
-            running(CENTRAL, tmp_path, served.listen) as front,
-        ):
+        async with _over_the_network(tmp_path, options) as (front, _sold):
             answer = await front.get("/healthz")
             assert (answer.status, answer.reached) == (503, None)
             stats = await front.admin("GET", f"/stats?filter=authz-service.ssl.{counter}")
@@ -240,11 +241,7 @@ def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> Non
     async def exchange() -> None:
         # A connection has the certificate with which it was made.
         options = (*_tls(tmp_path), "--max-connection-age", "1")
-        async with (
-            shop() as sold,
-            authz_service(tmp_path, sold.policy, *options) as served,
-            running(CENTRAL, tmp_path, served.listen) as front,
-        ):
+        async with _over_the_network(tmp_path, options) as (front, sold):
             assert (await front.get("/healthz")).status == 503
             _mount(tmp_path, _edge_envoy(), "..2")
             async with asyncio.timeout(PATIENCE):
