@@ -3,7 +3,8 @@
 Theory of operation. A queue and one thread stand between the service and a reader that may be slow,
 or stalled, or a disk that is full: then the thread waits, and nobody else does. The queue takes
 `CAPACITY` lines; what comes beyond is dropped and counted. As soon as lines get through again, one
-of them tells how many did not. At the end, what is queued gets a bounded time; a thread that is
+of them tells how many did not. Where a line finds the thread idle, the thread lets others gather for
+a moment: each time it wakes it takes the interpreter away from the Checks. At the end, what is queued gets a bounded time; a thread that is
 stuck is left behind, since it holds nothing that the end of the process needs.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 CAPACITY: Final = 8192
 """Lines that wait at the most: some seconds of full load, and 4 MiB as lines usually are."""
+
+GATHER: Final = 0.02
+"""Seconds between a line and its being written, where none was on its way."""
 
 _BATCH: Final = 64 * 1024  # characters that are written at once, when so many wait
 _NAME: Final = "authz log"
@@ -97,7 +102,7 @@ class Output:
         """Wait for a line, then take what else there is: many lines cost little more than one."""
         lines: list[str] = []
         length = 0
-        item = self._queue.get()
+        item = self._next()
         with contextlib.suppress(Empty):
             while not isinstance(item, threading.Event):
                 lines.append(item)
@@ -107,6 +112,15 @@ class Output:
                 item = self._queue.get_nowait()
             return lines, item
         return lines, None
+
+    def _next(self) -> str | threading.Event:
+        """Take what has waited longest, or wait for it, and then for what comes with it."""
+        with contextlib.suppress(Empty):
+            return self._queue.get_nowait()
+        item = self._queue.get()
+        if isinstance(item, str):
+            time.sleep(GATHER)
+        return item
 
     def _write(self, lines: list[str]) -> None:
         lost = self._sink.write(_octets(lines))
