@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from authz_service.core.bearer import credentials
 from authz_service.core.claims import AccessTokenClaims, validate
@@ -18,7 +18,7 @@ from authz_service.core.decision import (
     Preflight,
 )
 from authz_service.core.errors import AccessDenied
-from authz_service.core.forward import upstream_headers
+from authz_service.core.forward import upstream_headers, upstream_headers_of
 from authz_service.core.jws import CompactJws, verify
 from authz_service.core.limits import DEFAULT_LIMITS
 from authz_service.core.policy import TokenRequirement
@@ -61,15 +61,18 @@ class Trail:
         return self.requirement if isinstance(self.requirement, TokenRequirement) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """What one decision is made by, read once. *verified* may spare work, and changes nothing."""
+class _Moment(NamedTuple):
+    """What one decision is made by, read once. *verified* may spare work, and changes nothing.
+
+    *is_told* says whether somebody wants to know how it was made.
+    """
 
     policy: Policy
     keys: Mapping[str, KeySet]
     now: float
     limits: RequestLimits
     verified: VerifiedTokens | None
+    is_told: bool
 
 
 def authorize(  # noqa: PLR0913 - the moment, each part by its name
@@ -88,9 +91,10 @@ def authorize(  # noqa: PLR0913 - the moment, each part by its name
     in *verified* are not verified again; the decision is the same without.
     Any exception but AccessDenied is a bug; the servicer turns it into a refusal.
     """
+    moment = _Moment(policy, keys, now, limits, verified, trail is not None)
     trail = Trail() if trail is None else trail
     try:
-        return _decide(request, _Moment(policy, keys, now, limits, verified), trail)
+        return _decide(request, moment, trail)
     except AccessDenied as denied:
         deny = Deny(
             reason=denied.reason,
@@ -118,44 +122,56 @@ def _decide(request: HttpRequest, moment: _Moment, trail: Trail) -> Allow:
     token = trail.token = _token(request, requirement)  # 6
     if token is None:
         return Allow(match, NoToken(), upstream_headers(policy.forward, None, request))
-    verified = _verify(token, requirement, moment, trail)  # 7 to 12
-    claims, issuer = verified.claims, verified.issuer
+    verified = _verified(token, requirement, moment, trail)  # 7 to 12
     attributes = RequestAttributes(request, host, match.variables)
-    grant = validate(claims, requirement, issuer=issuer, attributes=attributes, now=now)  # 13
-    return Allow(match, grant, upstream_headers(policy.forward, claims, request))  # 14
+    grant = validate(verified, requirement, attributes=attributes, now=now)  # 13
+    return Allow(match, grant, upstream_headers_of(policy.forward, verified, request))  # 14
+
+
+def _verified(
+    token: BearerToken, requirement: TokenRequirement, moment: _Moment, trail: Trail
+) -> VerifiedToken:
+    """Take the steps 7 to 12, or spare them where they would give what is known already.
+
+    They depend on the token, on which issuers there are to choose from, and on the issuer's keys.
+    """
+    known = _known(token, requirement, moment)
+    if known is None:
+        return _verify(token, requirement, moment, trail)
+    if moment.is_told:
+        trail.jws = known.jws_of(token)
+    trail.issuer, trail.key = known.issuer, known.key
+    trail.payload, trail.claims = known.payload, known.claims
+    return known
+
+
+def _known(
+    token: BearerToken, requirement: TokenRequirement, moment: _Moment
+) -> VerifiedToken | None:
+    """What *token* turned out to be, by the very issuer and keys that would be taken now."""
+    if moment.verified is None:
+        return None
+    known = moment.verified.find(token, keys=moment.keys, now=moment.now)
+    if known is None or requirement.issuers.get(known.claims.issuer) is not known.issuer:
+        return None
+    selected = known.key_set.select(alg=known.header.alg, kid=known.header.kid)
+    return known if selected is known.key else None
 
 
 def _verify(
     token: BearerToken, requirement: TokenRequirement, moment: _Moment, trail: Trail
 ) -> VerifiedToken:
-    """Take the steps 7 to 12, or 8 to 10 alone where the others would give what is known already.
-
-    7 depends on the token alone, 11 on the token and the key, 12 on the token and the issuer.
-    """
-    known = _known(token, moment)
-    jws = trail.jws = _parse(token, moment) if known is None else known.jws_of(token)  # 7
+    jws = trail.jws = CompactJws.parse(token, moment.limits.token_bytes)  # 7
     issuer = trail.issuer = _issuer_of(jws, requirement)  # 8
     _check_header(jws.header, issuer)  # 9
     key_set = _key_set(issuer, moment.keys)
     key = trail.key = key_set.select(alg=jws.header.alg, kid=jws.header.kid)  # 10
-    if known is None or known.issuer is not issuer or known.key is not key:
-        payload = trail.payload = verify(jws, key)  # 11
-        claims = AccessTokenClaims.parse(payload, issuer)  # 12
-        known = VerifiedToken(issuer, key_set, key, jws.header, payload, claims)
-        if moment.verified is not None:
-            moment.verified.keep(token, known, now=moment.now)
-    trail.payload, trail.claims = known.payload, known.claims
-    return known
-
-
-def _parse(token: BearerToken, moment: _Moment) -> CompactJws:
-    return CompactJws.parse(token, moment.limits.token_bytes)
-
-
-def _known(token: BearerToken, moment: _Moment) -> VerifiedToken | None:
-    if moment.verified is None:
-        return None
-    return moment.verified.find(token, keys=moment.keys, now=moment.now)
+    payload = trail.payload = verify(jws, key)  # 11
+    claims = trail.claims = AccessTokenClaims.parse(payload, issuer)  # 12
+    verified = VerifiedToken(issuer, key_set, key, jws.header, payload, claims)
+    if moment.verified is not None:
+        moment.verified.keep(token, verified, now=moment.now)
+    return verified
 
 
 def _is_audited(trail: Trail, policy: Policy) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from authz_service.core.jws import VerifiedPayload
     from authz_service.core.policy import Issuer, TokenRequirement
     from authz_service.core.strict_json import JsonObject, JsonValue
+    from authz_service.core.verified import VerifiedToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,30 +157,32 @@ class ValidatedClaims:
 
     claims: AccessTokenClaims
     issuer: Issuer
+    token: VerifiedToken = field(repr=False, compare=False)
+    """What they are from: the same object again where the same token is known already."""
 
 
 def validate(
-    claims: AccessTokenClaims,
+    token: VerifiedToken,
     requirement: TokenRequirement,
     *,
-    issuer: Issuer,
     attributes: RequestAttributes,
     now: float,
 ) -> ValidatedClaims:
-    """Hold *claims* against *requirement*, for a request with *attributes*, at the time *now*.
+    """Hold *token*'s claims against *requirement*, for a request with *attributes*, at time *now*.
 
-    *now* is in seconds since the epoch. That `iss` is one of *issuer*'s was settled before a key
+    *now* is in seconds since the epoch. That `iss` is one of the issuer's was settled before a key
     was selected, and the signature covers the value that was compared.
 
     Raises AccessDenied: expired, not_yet_valid, lifetime_too_long, wrong_audience,
     insufficient_scope, and the reason of the first condition that does not hold.
     """
-    validate_times(claims, issuer, now)
+    claims = token.claims
+    validate_times(claims, token.issuer, now)
     validate_audience(claims, requirement, attributes)
     validate_scopes(claims, requirement)
     for condition in requirement.conditions:
         validate_condition(claims, condition, attributes)
-    return ValidatedClaims(claims, issuer)
+    return ValidatedClaims(claims, token.issuer, token)
 
 
 def validate_times(claims: AccessTokenClaims, issuer: Issuer, now: float) -> None:
@@ -203,8 +206,7 @@ def validate_audience(
     claims: AccessTokenClaims, requirement: TokenRequirement, attributes: RequestAttributes
 ) -> None:
     """One of the audiences must be the token's, exactly. Raises AccessDenied (wrong_audience)."""
-    audiences = {audience.expand(attributes.variables) for audience in requirement.audiences}
-    if audiences.isdisjoint(claims.audiences):
+    if requirement.audiences_for(attributes.variables).isdisjoint(claims.audiences):
         raise AccessDenied(DenyReason.WRONG_AUDIENCE)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from authz_service.core.claims import ABSENT
 from authz_service.core.decision import DenyReason
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 ExpectedValue = Template | bool | int | float
 
 
-@dataclass(frozen=True, slots=True)
-class RequestAttributes:
+class RequestAttributes(NamedTuple):
     """What a condition may look at beside the claims; *variables* are those of the path."""
 
     request: HttpRequest

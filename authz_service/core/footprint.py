@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from authz_service.core.jws import ProtectedHeader
     from authz_service.core.strict_json import JsonValue
 
-_FIXED: Final = 544
+_FIXED: Final = 640
 """The digest, its place in the cache, and the objects around header and claims, times included."""
+
+
+HELD: Final = 256
+"""What is around each thing that is held with a token: the place for it, and what says of what."""
 
 
 def footprint(header: ProtectedHeader, claims: AccessTokenClaims) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from sys import getsizeof
 from typing import TYPE_CHECKING, Final
 
 from authz_service.core import base64url
@@ -16,12 +17,14 @@ from authz_service.core.claims import ABSENT, ClaimReference
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 from authz_service.core.request import has_control_character
+from authz_service.core.verified import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from authz_service.core.claims import AccessTokenClaims
     from authz_service.core.request import HttpRequest
+    from authz_service.core.verified import VerifiedToken
 
 MAX_HEADER_BYTES: Final = 4 * 1024
 MAX_HEADERS_BYTES: Final = 16 * 1024
@@ -52,6 +55,8 @@ class ForwardRules:
     claims_header: str | None = None
     _stripped_names: frozenset[str] = field(init=False, repr=False, compare=False)
     _stripped_beginnings: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _verdicts: dict[str, bool] = field(init=False, repr=False, compare=False)
+    _anonymous: UpstreamHeaders = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Spell once what every field of every request is held against."""
@@ -60,6 +65,13 @@ class ForwardRules:
         whole = frozenset(map(_hyphened, names.union(self.identity_headers)))
         object.__setattr__(self, "_stripped_names", whole)
         object.__setattr__(self, "_stripped_beginnings", tuple(map(_hyphened, beginnings)))
+        object.__setattr__(self, "_verdicts", {})
+        object.__setattr__(self, "_anonymous", _changes(self, None))
+
+    @property
+    def anonymous(self) -> UpstreamHeaders:
+        """The changes in a request of nobody in particular, which sends nothing to strip."""
+        return self._anonymous
 
     @property
     def identity_headers(self) -> tuple[str, ...]:
@@ -73,10 +85,26 @@ class ForwardRules:
         Many servers hand `-` and `_` on as the same character (CGI's meta-variables, RFC 3875,
         section 4.1.18), some `.` too, so every spelling of a name is the name.
         """
+        verdict = self._verdicts.get(name)
+        return self._judge(name) if verdict is None else verdict
+
+    def stripped(self, headers: Iterable[tuple[str, str]]) -> list[str]:
+        """Every name in *headers* for which `strips` holds."""
+        verdicts = self._verdicts
+        doubtful = [name for name, _value in headers if verdicts.get(name, True)]
+        return [name for name in doubtful if self.strips(name)] if doubtful else doubtful
+
+    def _judge(self, name: str) -> bool:
+        """Work out what `strips` says. Requests have the same names again and again."""
         plain = _hyphened(name)
-        return plain in self._stripped_names or plain.startswith(self._stripped_beginnings)
+        verdict = plain in self._stripped_names or plain.startswith(self._stripped_beginnings)
+        if len(name) <= _LONGEST_REMEMBERED and len(self._verdicts) < _NAMES_REMEMBERED:
+            self._verdicts[name] = verdict
+        return verdict
 
 
+_NAMES_REMEMBERED: Final = 512
+_LONGEST_REMEMBERED: Final = 64
 _NOT_ALPHANUMERIC: Final = re.compile(r"[^a-z0-9]")
 
 
@@ -86,10 +114,15 @@ def _hyphened(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamHeaders:
-    """Fields to overwrite and names to remove. No name is in both: Envoy removes last."""
+    """Fields to overwrite and names to remove. No name is in both: Envoy removes last.
+
+    They are *usual* where the request had no name of its own to remove: then they are the same
+    object for all requests with the same token, or without one.
+    """
 
     overwrite: tuple[tuple[str, str], ...]
     remove: tuple[str, ...]
+    usual: bool = field(default=False, compare=False)
 
 
 def upstream_headers(
@@ -100,20 +133,59 @@ def upstream_headers(
     Raises AccessDenied: malformed_claim for a control character in a forwarded claim,
     claims_too_large above `MAX_HEADER_BYTES` for one field or `MAX_HEADERS_BYTES` for all.
     """
+    usual = rules.anonymous if claims is None else _changes(rules, claims)
+    return _without_impostors(usual, rules, request)
+
+
+def upstream_headers_of(
+    rules: ForwardRules, token: VerifiedToken, request: HttpRequest
+) -> UpstreamHeaders:
+    """What `upstream_headers` gives for *token*'s claims, worked out once for each token."""
+    return _without_impostors(_USUAL.of(token, rules), rules, request)
+
+
+def _without_impostors(
+    usual: UpstreamHeaders, rules: ForwardRules, request: HttpRequest
+) -> UpstreamHeaders:
+    """Add to *usual* what only *request* has to be stripped of."""
+    stripped = rules.stripped(request.headers)
+    if not stripped:
+        return usual
+    settled = {*usual.remove, *(name for name, _value in usual.overwrite)}
+    unusual = [
+        name for name in dict.fromkeys(stripped) if name[0] != ":" and name not in settled
+    ]
+    return UpstreamHeaders(usual.overwrite, (*usual.remove, *unusual)) if unusual else usual
+
+
+def _changes(rules: ForwardRules, claims: AccessTokenClaims | None) -> UpstreamHeaders:
+    """The changes in a request with *claims* that sends nothing to strip."""
     overwrite = tuple(_identity(rules, claims)) if claims is not None else ()
     sizes = [len(name) + len(value) for name, value in overwrite]
     if any(len(value) > MAX_HEADER_BYTES for _name, value in overwrite) or (
         sum(sizes) > MAX_HEADERS_BYTES
     ):
         raise AccessDenied(DenyReason.CLAIMS_TOO_LARGE)
-    remove = dict.fromkeys(_names_to_remove(rules, request))
+    remove = dict.fromkeys(_known_names(rules))
     for name, _value in overwrite:
         remove.pop(name, None)
-    return UpstreamHeaders(overwrite, tuple(remove))
+    return UpstreamHeaders(overwrite, tuple(remove), usual=True)
 
 
-def _names_to_remove(rules: ForwardRules, request: HttpRequest) -> Iterator[str]:
-    """Every name to remove unless it is overwritten.
+def _taken(headers: UpstreamHeaders) -> int:
+    """The bytes of *headers*; the names to remove are those of the rules."""
+    return getsizeof(headers.remove) + sum(
+        getsizeof(pair) + sum(map(getsizeof, pair)) for pair in headers.overwrite
+    )
+
+
+_USUAL: Final[Prepared[ForwardRules, UpstreamHeaders]] = Prepared(
+    lambda token, rules: _changes(rules, token.claims), _taken
+)
+
+
+def _known_names(rules: ForwardRules) -> Iterator[str]:
+    """Every name to remove unless it is overwritten, whatever the request has.
 
     Envoy may be configured to show us only some of the request's fields, so the names that we know
     are removed whether we see them or not.
@@ -123,9 +195,6 @@ def _names_to_remove(rules: ForwardRules, request: HttpRequest) -> Iterator[str]
         yield name
         if "-" in name:
             yield name.replace("-", "_")
-    for name, _value in request.headers:
-        if not name.startswith(":") and rules.strips(name):
-            yield name
     if not rules.keep_authorization:
         yield "authorization"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from authz_service.core.errors import AccessDenied
@@ -56,19 +56,28 @@ class HostIndex(Generic[T]):
     """One value for each host pattern."""
 
     values: Mapping[HostPattern, T]
+    _exact: Mapping[str, T] = field(init=False, repr=False, compare=False)
+    _below: Mapping[str, T] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Spell once what every host is looked up in: by its name, and by what it is below."""
+        exact = {host.name: value for host, value in self.values.items() if not host.wildcard}
+        below = {host.name: value for host, value in self.values.items() if host.wildcard}
+        object.__setattr__(self, "_exact", exact)
+        object.__setattr__(self, "_below", below)
 
     def find(self, host: Host) -> T | None:
         """The value of the exact host, else of the longest wildcard, else of any host, else None.
 
         The choice is final: what it does not hold is not looked for under another pattern.
         """
-        exact = self.values.get(HostPattern(host.name))
+        exact = self._exact.get(host.name)
         if exact is not None:
             return exact
         suffix = host.name
         while suffix:
             suffix = suffix.partition(".")[2]
-            value = self.values.get(HostPattern(suffix, wildcard=True))
+            value = self._below.get(suffix)
             if value is not None:
                 return value
         return None

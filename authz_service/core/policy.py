@@ -136,6 +136,19 @@ class TokenRequirement:
     conditions: tuple[Condition, ...] = ()
     optional: bool = False
     audit: bool = False
+    _fixed_audiences: frozenset[str] | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Expand once what is the same for every request."""
+        varies = any(audience.variables for audience in self.audiences)
+        fixed = None if varies else frozenset(audience.text for audience in self.audiences)
+        object.__setattr__(self, "_fixed_audiences", fixed)
+
+    def audiences_for(self, variables: Mapping[str, str]) -> frozenset[str]:
+        """The audiences of which one must be the token's, with the path *variables* put in."""
+        if self._fixed_audiences is not None:
+            return self._fixed_audiences
+        return frozenset(audience.expand(variables) for audience in self.audiences)
 
     @property
     def named_scopes(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import ipaddress
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -35,6 +36,7 @@ class HttpRequest:
         return [value for key, value in self.headers if key == name]
 
 
+_HOSTS_REMEMBERED: Final = 256
 _MAX_AUTHORITY: Final = 255 + len(":65535")  # RFC 1035, section 2.3.4, and a port
 
 _HOST: Final = re.compile(
@@ -50,6 +52,7 @@ class Host:
     name: str
 
     @classmethod
+    @lru_cache(_HOSTS_REMEMBERED)  # a service has few, and each comes again and again
     def parse(cls, authority: str) -> Host:
         """Read the `uri-host [":" port]` of RFC 9110, section 7.2.
 
@@ -73,6 +76,10 @@ _RAW_PATH: Final = re.compile(r"/[!-~]*", re.ASCII)
 _MAX_PATH: Final = 8 * 1024  # characters; each segment costs time before anything is known
 _NO_SEGMENT: Final = frozenset({"", ".", ".."})
 _RAW_REFUSED: Final = re.compile(r"[\\#]")
+# Paths as nearly all are: with neither escapes nor parameters, and nothing to refuse.
+_PLAIN_PATH: Final = re.compile(
+    r"""(?=/)(?:/(?!\.\.?(?:[/?]|\Z))[!"$&-.0-:<->@-\[\]-~]++)*+/?+(?=\?|\Z)""", re.ASCII
+)
 _MALFORMED_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -95,7 +102,13 @@ class RequestPath:
 
         Raises AccessDenied (ambiguous_path) for all that an upstream could read differently.
         """
-        raw_path = target.partition("?")[0]
+        plain = _PLAIN_PATH.match(target)
+        if plain is not None and plain.end() <= _MAX_PATH:
+            return cls(_split(plain[0]))
+        return cls._parse_unusual(target.partition("?")[0])
+
+    @classmethod
+    def _parse_unusual(cls, raw_path: str) -> RequestPath:
         if (
             len(raw_path) > _MAX_PATH
             or not _RAW_PATH.fullmatch(raw_path)
@@ -103,19 +116,17 @@ class RequestPath:
             or _MALFORMED_ESCAPE.search(raw_path)
         ):
             raise AccessDenied(DenyReason.AMBIGUOUS_PATH)
-        raw_segments = raw_path[1:].split("/")
-        if raw_segments[-1] == "":  # "/products/" is "/products", and "/" has no segments
-            raw_segments.pop()
-        if "%" not in raw_path and ";" not in raw_path:
-            if not _NO_SEGMENT.isdisjoint(raw_segments):
-                raise AccessDenied(DenyReason.AMBIGUOUS_PATH)
-            return cls(tuple(raw_segments))  # nothing to decode, and the rest has been looked at
-        segments = tuple(_parse_segment(raw) for raw in raw_segments)
+        segments = tuple(map(_parse_segment, _split(raw_path)))
         return cls(
             segments,
             has_encoded_slash=any("/" in segment for segment in segments),
             has_parameters=";" in raw_path,
         )
+
+
+def _split(raw_path: str) -> tuple[str, ...]:
+    """Split at `/`: `/products/` is `/products`, and `/` has no segments."""
+    return tuple(raw_path[1:].removesuffix("/").split("/")) if raw_path != "/" else ()
 
 
 def _parse_segment(raw: str) -> str:

@@ -53,6 +53,20 @@ class PathPattern:
 
     text: str
     segments: tuple[Segment, ...]
+    _ones: tuple[tuple[str, int], ...] = field(init=False, repr=False, compare=False)
+    _rest: tuple[str, int] | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note once which segments of a path have a name: of each, and of all from one on."""
+        named = [
+            (segment.name, position, isinstance(segment, Rest))
+            for position, segment in enumerate(self.segments)
+            if not isinstance(segment, Literal) and segment.name is not None
+        ]
+        ones = tuple((name, position) for name, position, rest in named if not rest)
+        rests = [(name, position) for name, position, rest in named if rest]
+        object.__setattr__(self, "_ones", ones)
+        object.__setattr__(self, "_rest", rests[0] if rests else None)
 
     @classmethod
     def parse(cls, text: str) -> PathPattern:
@@ -79,23 +93,14 @@ class PathPattern:
     @property
     def variables(self) -> frozenset[str]:
         """The names that `bind` gives values to."""
-        return frozenset(
-            segment.name
-            for segment in self.segments
-            if not isinstance(segment, Literal) and segment.name is not None
-        )
+        return frozenset(name for name, _ in (*self._ones, *filter(None, [self._rest])))
 
     def bind(self, path: Sequence[str]) -> dict[str, str]:
         """The values of the variables, for the segments of a *path* that this pattern matches."""
-        values: dict[str, str] = {}
-        for position, segment in enumerate(self.segments):
-            match segment:
-                case OneSegment(str(name)):
-                    values[name] = path[position]
-                case Rest(str(name)):
-                    values[name] = "/".join(path[position:])
-                case _:
-                    pass
+        values = {name: path[position] for name, position in self._ones}
+        if self._rest is not None:
+            name, start = self._rest
+            values[name] = "/".join(path[start:])
         return values
 
 
@@ -183,9 +188,11 @@ class RouteIndex(Generic[RouteT]):
 def _find(node: _Node[RouteT], path: Sequence[str], position: int) -> RouteT | None:
     if position == len(path):
         return node.route or node.rest
-    for child in (node.literals.get(path[position]), node.one):
-        if child is not None and (route := _find(child, path, position + 1)) is not None:
-            return route
+    literal = node.literals.get(path[position])
+    if literal is not None and (route := _find(literal, path, position + 1)) is not None:
+        return route
+    if node.one is not None and (route := _find(node.one, path, position + 1)) is not None:
+        return route
     return node.rest
 
 

@@ -16,14 +16,14 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from authz_service.core import base64url
-from authz_service.core.footprint import footprint
+from authz_service.core.footprint import HELD, footprint
 from authz_service.core.jws import CompactJws
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from authz_service.core.bearer import BearerToken
     from authz_service.core.claims import AccessTokenClaims
@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from authz_service.core.policy import Issuer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class VerifiedToken:
     """What a token turned out to be, and by which *issuer*, *key_set* and *key* it did.
 
     These three are compared as objects, not as values: a reload makes every issuer anew, and a
     fetch that finds other keys makes another key set, which is another generation of the keys.
+    Nothing here changes but what is held for others, which follows from the rest; see `Prepared`.
     """
 
     issuer: Issuer
@@ -46,6 +47,9 @@ class VerifiedToken:
     header: ProtectedHeader
     payload: VerifiedPayload = field(repr=False)
     claims: AccessTokenClaims = field(repr=False)
+    _cache: VerifiedTokens | None = field(default=None, init=False, repr=False)
+    _bytes: int = field(default=0, init=False, repr=False)
+    _held: dict[object, _Held] = field(default_factory=dict, init=False, repr=False)
 
     def jws_of(self, token: BearerToken) -> CompactJws:
         """What `CompactJws.parse` gives for *token*, which is the one that this was made of."""
@@ -60,6 +64,80 @@ class VerifiedToken:
     def is_expired(self, now: float) -> bool:
         """Whether the token is of no use any more; `now` is in seconds since the epoch."""
         return self.claims.expires_at + self.issuer.leeway <= now
+
+    @property
+    def bytes(self) -> int:
+        """What it takes where it is remembered, about, with all that is held here."""
+        return self._bytes
+
+    def held(self, owner: object) -> _Held | None:
+        """What *owner* has left here."""
+        return self._held.get(owner)
+
+    def hold(self, owner: object, held: _Held) -> None:
+        """Keep *held* in the place of what *owner* had here, for as long as this is remembered.
+
+        Only where the token has come a second time: many never do.
+        """
+        if self._cache is None:
+            return
+        before = self._held.get(owner)
+        more = held.bytes - (before.bytes if before is not None else 0)
+        if self._bytes + more > self._cache.limits.bytes:
+            return
+        self._held[owner] = held
+        self._bytes += more
+        self._cache.grow(more)
+
+    def enter(self, size: int) -> None:
+        """Be remembered, as something that takes *size* bytes."""
+        self._bytes = size
+
+    def meet(self, cache: VerifiedTokens) -> None:
+        """Be found in *cache*."""
+        self._cache = cache
+
+    def leave(self) -> int:
+        """Be forgotten, with all that is held here, and give the bytes that it took."""
+        self._cache = None
+        self._held.clear()
+        size, self._bytes = self._bytes, 0
+        return size
+
+
+BasisT = TypeVar("BasisT")
+ValueT = TypeVar("ValueT")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    basis: object
+    value: object
+    bytes: int
+
+
+class Prepared(Generic[BasisT, ValueT]):
+    """Something that follows from a verified token and one other thing, its basis.
+
+    It is worked out once, for as long as the token is remembered and comes with the same object for
+    a basis. It goes with the token, and counts as part of what the token takes.
+    """
+
+    def __init__(
+        self, make: Callable[[VerifiedToken, BasisT], ValueT], size: Callable[[ValueT], int]
+    ) -> None:
+        """*make* looks at nothing else. *size* gives the bytes that a value takes."""
+        self._make = make
+        self._size = size
+
+    def of(self, token: VerifiedToken, basis: BasisT) -> ValueT:
+        """Give what follows from *token* and *basis*. Raises what the making of it raises."""
+        held = token.held(self)
+        if held is not None and held.basis is basis:
+            return cast("ValueT", held.value)
+        value = self._make(token, basis)
+        token.hold(self, _Held(basis, value, HELD + self._size(value)))
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +164,13 @@ class CacheStatistics:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    verified: VerifiedToken
-    bytes: int
-
-
 class VerifiedTokens:
     """The tokens that verified, by the SHA-256 of each; the least recently used goes first."""
 
     def __init__(self, limits: TokenCacheLimits) -> None:
         """Know no token, and never more than *limits* allow."""
-        self._limits = limits
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self.limits: Final = limits
+        self._entries: OrderedDict[bytes, VerifiedToken] = OrderedDict()
         self._bytes = 0
         self._longest = 0
         self._hits = 0
@@ -115,46 +187,54 @@ class VerifiedTokens:
         if len(token.value) > self._longest:  # what cannot be here is not worth its hash
             return None
         digest = _digest(token)
-        entry = self._entries.get(digest)
-        if entry is None:
+        known = self._entries.get(digest)
+        if known is None:
             return None
-        known = entry.verified
         if keys.get(known.issuer.name) is not known.key_set or known.is_expired(now):
             self._drop(digest)
             return None
         self._entries.move_to_end(digest)
         self._hits += 1
+        known.meet(self)
         return known
 
     def keep(self, token: BearerToken, verified: VerifiedToken, *, now: float) -> None:
         """Remember that *token* is *verified*, unless it is of no use already or does not fit."""
         self._misses += 1
-        if self._limits.entries <= 0 or verified.is_expired(now):
+        if self.limits.entries <= 0 or verified.is_expired(now):
             return
         size = footprint(verified.header, verified.claims)
-        if size > self._limits.bytes:  # it would drive out all the others, and then itself
+        if size > self.limits.bytes:  # it would drive out all the others, and then itself
             return
         digest = _digest(token)
         self._drop(digest)
-        self._entries[digest] = _Entry(verified, size)
-        self._bytes += size
+        self._entries[digest] = verified
         self._longest = max(self._longest, len(token.value))
-        self._make_room()
+        verified.enter(size)
+        self.grow(size)
+
+    def grow(self, more: int) -> None:
+        """Note that an entry takes *more* bytes, and let go of others where that is too much."""
+        self._bytes += more
+        while len(self._entries) > self.limits.entries or self._bytes > self.limits.bytes:
+            self._drop(next(iter(self._entries)))
+            self._evictions += 1
 
     def retain(self, keys: Mapping[str, KeySet]) -> None:
         """Let go of every token whose key set is not in *keys* any more."""
         gone = [
             digest
-            for digest, entry in self._entries.items()
-            if keys.get(entry.verified.issuer.name) is not entry.verified.key_set
+            for digest, known in self._entries.items()
+            if keys.get(known.issuer.name) is not known.key_set
         ]
         for digest in gone:
             self._drop(digest)
 
     def clear(self) -> None:
         """Let go of every token: the issuers are others from now on."""
-        self._entries.clear()
-        self._bytes = self._longest = 0
+        for digest in list(self._entries):
+            self._drop(digest)
+        self._longest = 0
 
     def statistics(self) -> CacheStatistics:
         """What has been counted up to now."""
@@ -162,15 +242,10 @@ class VerifiedTokens:
             self._hits, self._misses, self._evictions, len(self._entries), self._bytes
         )
 
-    def _make_room(self) -> None:
-        while len(self._entries) > self._limits.entries or self._bytes > self._limits.bytes:
-            self._drop(next(iter(self._entries)))
-            self._evictions += 1
-
     def _drop(self, digest: bytes) -> None:
-        entry = self._entries.pop(digest, None)
-        if entry is not None:
-            self._bytes -= entry.bytes
+        known = self._entries.pop(digest, None)
+        if known is not None:
+            self._bytes -= known.leave()
 
 
 def _digest(token: BearerToken) -> bytes:
