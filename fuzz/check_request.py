@@ -12,9 +12,12 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from authz_service._proto.envoy.config.core.v3.base_pb2 import HeaderValue
-from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
+from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
+    CheckRequest,
+    CheckResponse,
+)
 from authz_service.ext_authz import servicer
-from authz_service.ext_authz.convert import INTERNAL_ERROR
+from authz_service.ext_authz.servicer import INTERNAL_ERROR
 from fuzz import answers, decision_log
 from fuzz.access_token import LINES
 from fuzz.second_opinion import Seen
@@ -89,15 +92,15 @@ def _judge(octets: bytes) -> None:
     message = servicer._parse(octets)
     context: Any = _Context()
     with patch.object(servicer, "_log", structlog.wrap_logger(None, processors=[events])):
-        response = _runner().run(service.check(message, context))
+        answer = _runner().run(service.check(octets, context))
     (check,) = decided
     if message is None:
         assert [event["event"] for event in events.entries] == ["check_unreadable"]
-        assert response == INTERNAL_ERROR
+        assert answer == INTERNAL_ERROR
         return
     assert not events.entries, events.entries
     seen = _seen(message)
-    answers.check(seen, response)
+    answers.check(seen, CheckResponse.FromString(answer))
     decision_log.check(check, " ".join(seen.values("authorization")))
 
 

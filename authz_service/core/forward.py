@@ -152,9 +152,7 @@ def _without_impostors(
     if not stripped:
         return usual
     settled = {*usual.remove, *(name for name, _value in usual.overwrite)}
-    unusual = [
-        name for name in dict.fromkeys(stripped) if name[0] != ":" and name not in settled
-    ]
+    unusual = [name for name in dict.fromkeys(stripped) if name[0] != ":" and name not in settled]
     return UpstreamHeaders(usual.overwrite, (*usual.remove, *unusual)) if unusual else usual
 
 

@@ -21,32 +21,41 @@ def summarize(decision: Decision) -> dict[str, SummaryValue]:
     A refusal that is not enforced is a refusal here, with `mode` `audit`. The identity is that of
     a verified payload, also in a refusal.
     """
+    return {**outcome(decision), **identity(*identified(decision))}
+
+
+def outcome(decision: Decision) -> dict[str, SummaryValue]:
+    """What was decided, why, and where: all that has nothing to do with a token's claims."""
     deny = refusal(decision)
-    fields: dict[str, SummaryValue | None] = {
-        "decision": "allow" if deny is None else "deny",
-        "reason": None if deny is None else deny.reason.value,
-        "mode": "audit" if deny is not decision and deny is not None else None,
-    }
+    fields: dict[str, SummaryValue] = {"decision": "allow" if deny is None else "deny"}
+    if deny is not None:
+        fields["reason"] = deny.reason.value
+        if deny is not decision:
+            fields["mode"] = "audit"
     if decision.match is not None:
         fields["resource"] = decision.match.route.resource
         fields["route"] = decision.match.route.pattern.text
-    if deny is not None:
-        fields |= _identity(deny.issuer, deny.claims)
-    elif isinstance(decision, Allow) and isinstance(decision.grant, ValidatedClaims):
-        fields |= _identity(decision.grant.issuer, decision.grant.claims)
+    return fields
+
+
+def identity(issuer: Issuer | None, claims: AccessTokenClaims | None) -> dict[str, SummaryValue]:
+    """Who asked: the issuer by its name in the policy, the rest as the token has it."""
+    fields: dict[str, SummaryValue | None] = {"issuer": issuer.name if issuer else None}
+    if claims is not None:
+        fields |= {
+            "subject": claims.subject,
+            "client_id": claims.client_id,
+            "scope": " ".join(claims.scopes),
+            "expires_at": claims.expires_at,
+        }
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _identity(
-    issuer: Issuer | None, claims: AccessTokenClaims | None
-) -> dict[str, SummaryValue | None]:
-    """The issuer by its name in the policy, the rest as the token has it."""
-    fields: dict[str, SummaryValue | None] = {"issuer": issuer.name if issuer else None}
-    if claims is None:
-        return fields
-    return fields | {
-        "subject": claims.subject,
-        "client_id": claims.client_id,
-        "scope": " ".join(claims.scopes),
-        "expires_at": claims.expires_at,
-    }
+def identified(decision: Decision) -> tuple[Issuer | None, AccessTokenClaims | None]:
+    """Whose token *decision* is about, as far as that was established."""
+    deny = refusal(decision)
+    if deny is not None:
+        return deny.issuer, deny.claims
+    if isinstance(decision, Allow) and isinstance(decision.grant, ValidatedClaims):
+        return decision.grant.issuer, decision.grant.claims
+    return None, None

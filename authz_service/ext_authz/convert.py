@@ -22,14 +22,18 @@ from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
 )
 from authz_service._proto.envoy.type.v3.http_status_pb2 import HttpStatus
 from authz_service.core.answers import ANSWERS, RpcCode, body, response_headers
-from authz_service.core.decision import Allow, Decision, Deny
+from authz_service.core.decision import Allow, Decision
 from authz_service.core.request import HttpRequest
-from authz_service.core.summary import summarize
+from authz_service.core.summary import identified, identity, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from authz_service._proto.envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
+    from authz_service.core.claims import AccessTokenClaims
+    from authz_service.core.forward import UpstreamHeaders
+    from authz_service.core.policy import Issuer
+    from authz_service.core.summary import SummaryValue
 
 _OVERWRITE: Final = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 
@@ -41,28 +45,27 @@ def to_http_request(check: CheckRequest) -> HttpRequest:
     will get.
     """
     http = check.attributes.request.http
-    headers = tuple(_headers(http))
-    # Of two, the first: the raw ones come first.
-    pseudo = dict(header for header in reversed(headers) if header[0].startswith(":"))
+    headers = _headers(http)
+    first = dict(reversed(headers))  # of two of a name, the first: the raw ones come first
     return HttpRequest(
-        method=http.method,
-        authority=pseudo.get(":authority", http.host),
-        target=pseudo.get(":path", http.path),
-        headers=headers,
+        http.method,
+        first.get(":authority", http.host),
+        first.get(":path", http.path),
+        tuple(headers),
     )
 
 
-def _headers(http: AttributeContext.HttpRequest) -> Iterator[tuple[str, str]]:
+def _headers(http: AttributeContext.HttpRequest) -> list[tuple[str, str]]:
     """Every field line once, also where a sender tells of it in both ways."""
     lines = [
         (header.key.lower(), header.raw_value.decode("latin-1") or header.value)
         for header in http.header_map.headers
     ]
-    yield from lines
-    seen = set(lines)
-    for key, value in http.headers.items():
-        if (line := (key.lower(), value)) not in seen:
-            yield line
+    if joined := http.headers:
+        seen = set(lines)
+        named = ((key.lower(), value) for key, value in joined.items())
+        lines += [line for line in named if line not in seen]
+    return lines
 
 
 def context_extensions(check: CheckRequest) -> Mapping[str, str]:
@@ -75,15 +78,20 @@ def context_extensions(check: CheckRequest) -> Mapping[str, str]:
 
 def to_check_response(decision: Decision) -> CheckResponse:
     """The answer to Envoy; its status is always set, for an unset one would mean allow."""
-    metadata = Struct()
-    metadata.update(summarize(decision))
+    response = verdict(decision)
+    if isinstance(decision, Allow):
+        response.MergeFrom(changes(decision.headers))
+    response.MergeFrom(identification(*identified(decision)))
+    return response
+
+
+def verdict(decision: Decision) -> CheckResponse:
+    """The part of the answer to *decision* that has nothing to do with a token's claims."""
+    metadata = _struct(outcome(decision))
     if isinstance(decision, Allow):
         return CheckResponse(
             status=Status(code=RpcCode.OK),
-            ok_response=OkHttpResponse(
-                headers=_options(decision.headers.overwrite),
-                headers_to_remove=decision.headers.remove,
-            ),
+            ok_response=OkHttpResponse(),
             dynamic_metadata=metadata,
         )
     answer = ANSWERS[decision.reason]
@@ -98,11 +106,28 @@ def to_check_response(decision: Decision) -> CheckResponse:
     )
 
 
+def changes(headers: UpstreamHeaders) -> CheckResponse:
+    """The part of an allow that makes a request as the upstream is to see it."""
+    return CheckResponse(
+        ok_response=OkHttpResponse(
+            headers=_options(headers.overwrite), headers_to_remove=headers.remove
+        )
+    )
+
+
+def identification(issuer: Issuer | None, claims: AccessTokenClaims | None) -> CheckResponse:
+    """The part of an answer that tells whose token it was; empty where nobody knows."""
+    fields = identity(issuer, claims)
+    return CheckResponse(dynamic_metadata=_struct(fields)) if fields else CheckResponse()
+
+
+def _struct(fields: Mapping[str, SummaryValue]) -> Struct:
+    struct = Struct()
+    struct.update(fields)
+    return struct
+
+
 def _options(headers: Iterable[tuple[str, str]]) -> Iterator[HeaderValueOption]:
     """Every field with the one append action that leaves no value of somebody else's in place."""
     for name, value in headers:
         yield HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=_OVERWRITE)
-
-
-INTERNAL_ERROR: Final = to_check_response(Deny())
-"""The refusal that is left when everything else has failed."""

@@ -6,28 +6,22 @@ import asyncio
 import contextlib
 import time
 import traceback
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
-    CheckRequest,
-    CheckResponse,
-)
+from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 from authz_service.core.authorize import authorize
 from authz_service.core.decision import Decision, Deny, DenyReason, refusal
 from authz_service.core.request import HttpRequest
 from authz_service.ext_authz.admission import Admission
-from authz_service.ext_authz.convert import (
-    INTERNAL_ERROR,
-    context_extensions,
-    to_check_response,
-    to_http_request,
-)
+from authz_service.ext_authz.convert import context_extensions, to_http_request
 from authz_service.ext_authz.limits import CheckLimits
+from authz_service.ext_authz.responses import Responses, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +36,12 @@ SERVICE_NAME: Final = "envoy.service.auth.v3.Authorization"
 _ANSWERING_TIME: Final = 0.05  # seconds of the caller's deadline that are kept for the answer
 
 _OVERLOADED: Final = Deny(DenyReason.OVERLOADED)
-_OVERLOADED_RESPONSE: Final = to_check_response(_OVERLOADED)
+_OVERLOADED_RESPONSE: Final = encode(_OVERLOADED)
+_UNTRUSTED_CALLER: Final = Deny(DenyReason.UNTRUSTED_CALLER)
+_INTERNAL_ERROR: Final = Deny()
+INTERNAL_ERROR: Final = encode(_INTERNAL_ERROR)
+"""The refusal that is left when everything else has failed."""
+_NO_EXTENSIONS: Final[Mapping[str, str]] = MappingProxyType({})
 _NO_REQUEST: Final = HttpRequest("", "", "")
 
 _log = structlog.get_logger(__name__)
@@ -59,8 +58,7 @@ class Keys(Protocol):
         """The end of the fetch that is under way or starts now, None where none does."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecidedCheck:
+class DecidedCheck(NamedTuple):
     """One Check after its answer was made, for logs, metrics and traces.
 
     *seconds* is what it took; *metadata* gives what the caller said beside the Check, and
@@ -72,7 +70,7 @@ class DecidedCheck:
     decision: Decision
     seconds: float
     metadata: Callable[[], Iterable[tuple[str, str | bytes]] | None] = tuple
-    context_extensions: Mapping[str, str] = field(default_factory=dict)
+    context_extensions: Mapping[str, str] = _NO_EXTENSIONS
 
 
 class AuthorizationServicer:
@@ -99,6 +97,7 @@ class AuthorizationServicer:
         epoch. The tokens in *verified* are not verified again.
         """
         self._policy = policy
+        self._responses = Responses()
         self._keys = keys
         self._observe = observe
         self._trusts = trusts
@@ -126,13 +125,15 @@ class AuthorizationServicer:
         The keys that belong to it must change in the same step of the event loop.
         """
         self._policy = policy
+        self._responses = Responses()
         if self._verified is not None:
             self._verified.clear()
 
-    async def answer(self, octets: bytes, context: _Context) -> CheckResponse:
+    async def answer(self, octets: bytes, context: _Context) -> bytes:
         """Answer the Check in *octets*, if there is room for it and somebody waits for the answer.
 
-        It is under way until gRPC is done with it, cancelled or not.
+        Both are the encoded messages of Envoy's API. It is under way until gRPC is done with it,
+        cancelled or not.
         """
         taken = self.admission.enter()
         context.add_done_callback(self._leave)  # type: ignore[arg-type] # a function will do
@@ -143,7 +144,7 @@ class AuthorizationServicer:
             if not taken:
                 self._tell(DecidedCheck(_NO_REQUEST, _OVERLOADED, 0.0))
                 return _OVERLOADED_RESPONSE
-            return await self.check(_parse(octets), context)
+            return await self.check(octets, context)
         except asyncio.CancelledError:
             self._abandoned += 1
             raise
@@ -151,21 +152,24 @@ class AuthorizationServicer:
     def _leave(self, _context: object) -> None:
         self.admission.leave()
 
-    async def check(self, message: CheckRequest | None, context: _Context) -> CheckResponse:
-        """Answer one Check; *message* is None where its bytes were no CheckRequest."""
+    async def check(self, octets: bytes, context: _Context) -> bytes:
+        """Answer one Check, whatever is in *octets*."""
         started = time.perf_counter()
         request = _NO_REQUEST
-        extensions: Mapping[str, str] = {}
-        decision: Decision = Deny()
+        extensions: Mapping[str, str] = _NO_EXTENSIONS
+        decision: Decision = _INTERNAL_ERROR
         response = INTERNAL_ERROR
         try:
+            message = _parse(octets)
             if message is None:
                 _log.error("check_unreadable")
             else:
                 extensions = context_extensions(message)
                 request = to_http_request(message)
-                decided = await self._decide_for(context, request)
-                response, decision = to_check_response(decided), decided
+                decided = self._decide_for(context, request)
+                if (deny := refusal(decided)) is not None and deny.nudge:
+                    decided = await self._decide_again(decided, request, context.time_remaining())
+                response, decision = self._responses.of(decided), decided
         except Exception as error:  # noqa: BLE001 - nothing may turn into a gRPC error or an allow
             _log_bug("check_failed", error)
         seconds = time.perf_counter() - started
@@ -179,15 +183,17 @@ class AuthorizationServicer:
         except Exception as error:  # noqa: BLE001 - what is told must not change what was decided
             _log_bug("observer_failed", error)
 
-    async def _decide_for(self, caller: _Context, request: HttpRequest) -> Decision:
+    def _decide_for(self, caller: _Context, request: HttpRequest) -> Decision:
         if self._trusts is not None and not self._trusts(caller):
-            return Deny(DenyReason.UNTRUSTED_CALLER)
-        return await self._decide(request, caller.time_remaining())
+            return _UNTRUSTED_CALLER
+        return self._decide_now(request)
 
-    async def _decide(self, request: HttpRequest, time_remaining: float | None) -> Decision:
-        decision = self._decide_now(request)
+    async def _decide_again(
+        self, decision: Decision, request: HttpRequest, time_remaining: float | None
+    ) -> Decision:
+        """Decide with fresher keys, for want of which there is *decision*, where they come soon."""
         deny = refusal(decision)
-        if deny is None or not deny.nudge or deny.issuer is None:
+        if deny is None or deny.issuer is None:
             return decision
         fetch = self._keys.nudge(deny.issuer.name)
         # Without any keys the issuer is in trouble: say so now, and do not pile up Checks.
@@ -252,10 +258,8 @@ def generic_handler(
     return grpc.method_handlers_generic_handler(
         SERVICE_NAME,
         {
-            "Check": grpc.unary_unary_rpc_method_handler(
-                servicer.answer,
-                response_serializer=CheckResponse.SerializeToString,
-            )
+            # Bytes in and out: an exception where gRPC parses would be an error of the RPC.
+            "Check": grpc.unary_unary_rpc_method_handler(servicer.answer)
         },
     )
 

@@ -10,6 +10,10 @@ import grpc.aio
 import pytest
 import structlog
 
+from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
+    CheckRequest,
+    CheckResponse,
+)
 from authz_service.core.decision import Deny, DenyReason
 from authz_service.core.policy import Policy
 from authz_service.ext_authz import servicer as servicer_module
@@ -29,7 +33,6 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict
 
-    from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest
     from authz_service.core.jwks import KeySet
     from authz_service.core.policy import RouteMatch
     from authz_service.core.request import Host, RequestPath
@@ -235,7 +238,7 @@ def test_missing_keys_are_asked_for_and_not_waited_for() -> None:
     async def exchange() -> None:
         keys = FakeKeys(fetch=asyncio.get_running_loop().create_future())
         request = check_request(token=mint({"iss": SILENT_ISSUER}))
-        check = servicer(keys=keys).check(request, _context(None))
+        check = _check(servicer(keys=keys), request, _context(None))
         response = await asyncio.wait_for(check, PATIENCE / 2)
         assert reason(response) == "keys_unavailable"
         assert keys.nudges == ["silent"]
@@ -277,6 +280,14 @@ class _Context:
         """It is read for traces alone."""
 
 
+async def _check(
+    served: AuthorizationServicer,
+    request: CheckRequest,
+    context: grpc.aio.ServicerContext[object, object],
+) -> CheckResponse:
+    return CheckResponse.FromString(await served.check(request.SerializeToString(), context))
+
+
 def _context(seconds: float | None) -> grpc.aio.ServicerContext[object, object]:
     return cast("grpc.aio.ServicerContext[object, object]", _Context(seconds))
 
@@ -285,7 +296,7 @@ def _context(seconds: float | None) -> grpc.aio.ServicerContext[object, object]:
 def test_nothing_is_waited_for_when_the_deadline_is_close(seconds: float) -> None:
     async def exchange() -> None:
         fetch = asyncio.get_running_loop().create_future()
-        check = servicer(keys=FakeKeys(fetch=fetch)).check(_unknown_key(), _context(seconds))
+        check = _check(servicer(keys=FakeKeys(fetch=fetch)), _unknown_key(), _context(seconds))
         response = await asyncio.wait_for(check, PATIENCE / 2)
         assert reason(response) == "unknown_key"
 
@@ -295,7 +306,7 @@ def test_nothing_is_waited_for_when_the_deadline_is_close(seconds: float) -> Non
 def test_a_caller_without_a_deadline_waits_for_the_fetch() -> None:
     async def exchange() -> None:
         keys = FakeKeys(fetch=asyncio.get_running_loop().create_future())
-        check = asyncio.create_task(servicer(keys=keys).check(_unknown_key(), _context(None)))
+        check = asyncio.create_task(_check(servicer(keys=keys), _unknown_key(), _context(None)))
         await asyncio.wait_for(keys.nudged.wait(), PATIENCE)
         keys.key_sets = {"logto": key_set_of(foreign_keys())}
         assert keys.fetch is not None
@@ -311,7 +322,7 @@ def test_a_caller_without_a_deadline_waits_for_the_fetch() -> None:
 def test_cancellation_passes_and_spares_the_fetch_that_others_wait_for() -> None:
     async def exchange() -> None:
         keys = FakeKeys(fetch=asyncio.get_running_loop().create_future())
-        check = asyncio.create_task(servicer(keys=keys).check(_unknown_key(), _context(None)))
+        check = asyncio.create_task(_check(servicer(keys=keys), _unknown_key(), _context(None)))
         await asyncio.wait_for(keys.nudged.wait(), PATIENCE)
         check.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, cast
 import grpc.aio
 import pytest
 
+from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
+    CheckResponse,
+)
 from authz_service.core.decision import Deny, DenyReason, refusal
 from authz_service.ext_authz.limits import CheckLimits
 from authz_service.server.health import MAX_WATCHES
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 
     from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
         CheckRequest,
-        CheckResponse,
     )
     from authz_service.ext_authz.servicer import AuthorizationServicer
 
@@ -281,7 +283,7 @@ async def _answer(served: AuthorizationServicer, seconds: float | None) -> Check
     assert context.done is not None
     context.done(context)
     assert served.admission.here == 0
-    return response
+    return CheckResponse.FromString(response)
 
 
 def test_a_check_whose_time_is_over_is_not_decided_and_counted_as_abandoned() -> None:

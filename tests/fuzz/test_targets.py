@@ -10,7 +10,6 @@ import pytest
 
 from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
     CheckRequest,
-    CheckResponse,
 )
 from authz_service.core import authorize as steps
 from authz_service.core import claims, forward, jwks
@@ -18,7 +17,7 @@ from authz_service.core.authorize import authorize
 from authz_service.core.decision import Allow, DenyReason
 from authz_service.core.jws import VerifiedPayload
 from authz_service.core.request import HttpRequest
-from authz_service.ext_authz import servicer
+from authz_service.ext_authz import responses, servicer
 from authz_service.ext_authz.convert import to_check_response
 from authz_service.telemetry.logs import lines
 from fuzz import policy_file, world
@@ -148,7 +147,7 @@ def test_a_header_of_the_client_that_passes_is_found(monkeypatch: pytest.MonkeyP
 
 
 def test_an_answer_without_a_status_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servicer, "to_check_response", lambda _decision: CheckResponse())
+    monkeypatch.setattr(responses.Responses, "of", lambda *_: b"")
     with pytest.raises(AssertionError):
         target("check").judge(next(iter(target("check").seeds())))
 
@@ -160,12 +159,12 @@ def test_an_accident_of_ours_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_answer_that_repeats_the_request_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def repeat(decision: Decision) -> CheckResponse:
+    def repeat(_responses: responses.Responses, decision: Decision) -> bytes:
         response = to_check_response(decision)
         response.denied_response.body += "/nowhere"
-        return response
+        return response.SerializeToString()
 
-    monkeypatch.setattr(servicer, "to_check_response", repeat)
+    monkeypatch.setattr(responses.Responses, "of", repeat)
     with pytest.raises(AssertionError):
         target("check").judge(next(iter(target("check").seeds())))
 

@@ -60,7 +60,7 @@ def test_checks_are_answered_and_the_service_stops_though_nobody_reads_its_log(
     tmp_path: Path,
 ) -> None:
     async def exchange() -> None:
-        with _unread_pipe() as (read_end, write_end):
+        with _unread_pipe() as (_read_end, write_end):
             async with logging_to(write_end, tmp_path) as running:
                 await _check(running, 50)
                 await eventually(lambda: _is_full(write_end), within=PATIENCE)

@@ -1,11 +1,12 @@
 """Lines on their way out. Whoever has one to log hands it over and goes on at once.
 
 Theory of operation. A queue and one thread stand between the service and a reader that may be slow,
-or stalled, or a disk that is full: then the thread waits, and nobody else does. The queue takes
-`CAPACITY` lines; what comes beyond is dropped and counted. As soon as lines get through again, one
-of them tells how many did not. Where a line finds the thread idle, the thread lets others gather for
-a moment: each time it wakes it takes the interpreter away from the Checks. At the end, what is queued gets a bounded time; a thread that is
-stuck is left behind, since it holds nothing that the end of the process needs.
+or stalled, or a disk that is full: then the thread waits, and nobody else does. A line that finds
+the thread idle waits for others, a moment: whenever the thread wakes, it takes the interpreter away
+from the Checks. The queue takes `CAPACITY` lines; what comes beyond is dropped and counted. As soon
+as lines get through again, one of them tells how many did not. At the end, what is queued gets a
+bounded time; a thread that is stuck is left behind, since it holds nothing that the end of the
+process needs.
 """
 
 from __future__ import annotations
