@@ -29,6 +29,7 @@ class _Current:
     """Where this process logs to: nowhere before `configure`."""
 
     output: Output | None = None
+    is_json: bool = False
     patience: float = FINISH_WITHIN
 
 
@@ -38,6 +39,7 @@ def configure(*, log_format: str, level: str) -> None:
     tell_of_loss = partial(_tell_of_loss, processors)
     _Current.patience = FINISH_WITHIN
     output = _Current.output = Output(Sink(_standard_output()), tell_of_loss)
+    _Current.is_json = log_format == "json"
     structlog.configure(
         processors=[Bursts(), *processors],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -54,6 +56,11 @@ def _standard_output() -> int | None:
     with contextlib.suppress(AttributeError, OSError, ValueError):
         return sys.stdout.fileno()
     return None
+
+
+def json_output() -> Output | None:
+    """What takes lines of JSON, None where events are not written as such."""
+    return _Current.output if _Current.is_json else None
 
 
 def lost() -> int:

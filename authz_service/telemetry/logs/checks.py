@@ -13,7 +13,9 @@ from authz_service.core.decision import refusal
 from authz_service.core.errors import AccessDenied
 from authz_service.core.request import Host
 from authz_service.core.summary import summarize
+from authz_service.telemetry.logs import json_output
 from authz_service.telemetry.logs.bounds import cut_long
+from authz_service.telemetry.logs.check_lines import CheckLines
 from authz_service.telemetry.logs.needs import needs
 from authz_service.telemetry.logs.paths import shown_path
 
@@ -47,6 +49,7 @@ class CheckLog:
         self._settings = settings
         self._chance = chance
         self._is_on = settings.level in {"debug", "info"}
+        self._lines = CheckLines(self._hide_identity, settings.allows)
 
     def announce(self) -> None:
         """Log what the readers of this log have to know about it."""
@@ -75,7 +78,11 @@ class CheckLog:
         deny = refusal(decision)
         if not self._is_on or (deny is None and not self._is_drawn()):
             return
-        fields: dict[str, object] = {**summarize(decision), **_request_fields(request)}
+        duration_us = round(seconds * 1e6)
+        asked = _request_fields(request)
+        if not context_extensions and self._put_usual(decision, asked, duration_us):
+            return
+        fields: dict[str, object] = {**summarize(decision), **asked}
         if context_extensions:
             fields["context_extensions"] = context_extensions
         if deny is not None:
@@ -86,7 +93,16 @@ class CheckLog:
             fields["path"] = shown_path(request.target)
         self._hide_identity(fields)
         cut_long(fields)
-        _log.info("check", **fields, duration_us=round(seconds * 1e6))
+        _log.info("check", **fields, duration_us=duration_us)
+
+    def _put_usual(self, decision: Decision, asked: Mapping[str, str], duration_us: int) -> bool:
+        """Log *decision* the short way, and say whether that can be."""
+        output = None if self._settings.raw_path else json_output()
+        line = None if output is None else self._lines.line(decision, asked, duration_us)
+        if output is None or line is None:
+            return False
+        output.put(line)
+        return True
 
     def _is_drawn(self) -> bool:
         return self._settings.allows >= 1 or self._chance() < self._settings.allows
@@ -100,6 +116,7 @@ class CheckLog:
 
 
 def _request_fields(request: HttpRequest) -> dict[str, str]:
+    """What a client says of its request, as far as it has the shape of what it should be."""
     fields = {}
     if _METHOD.fullmatch(request.method):
         fields["method"] = request.method
