@@ -11,7 +11,9 @@ import pytest
 from authz_service.core.bearer import BearerToken
 from authz_service.core.claims import AccessTokenClaims
 from authz_service.core.footprint import footprint
+from authz_service.core.forward import ForwardRules, upstream_headers_of
 from authz_service.core.jws import CompactJws, verify
+from authz_service.core.request import HttpRequest
 from authz_service.core.verified import TokenCacheLimits, VerifiedToken, VerifiedTokens
 from tests.support.keys import key_set, signing_key
 from tests.support.policies import LOGTO
@@ -20,6 +22,10 @@ from tests.support.tokens import NOW, mint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from authz_service.core.jwks import KeySet
+
+KEY: Final = signing_key("Ed25519")
+KEYS: Final = key_set(KEY)
 ROOMY: Final = TokenCacheLimits(entries=10**6, bytes=10**9)
 
 KEYCLOAK: Final[Mapping[str, object]] = {
@@ -40,12 +46,16 @@ def remembered(claims: Mapping[str, object], count: int, kid: str) -> VerifiedTo
     keys, cache = key_set(key), VerifiedTokens(ROOMY)
     for number in range(count):
         token = BearerToken(mint({**claims, "sub": f"user-{number:012}"}, key=key))
-        jws = CompactJws.parse(token)
-        payload = verify(jws, keys.keys[0])
-        parsed = AccessTokenClaims.parse(payload, LOGTO)
-        known = VerifiedToken(LOGTO, keys, keys.keys[0], jws.header, payload, parsed)
-        cache.keep(token, known, now=NOW)
+        cache.keep(token, known_of(token, keys), now=NOW)
     return cache
+
+
+def known_of(token: BearerToken, keys: KeySet) -> VerifiedToken:
+    """What *token* turns out to be."""
+    jws = CompactJws.parse(token)
+    payload = verify(jws, keys.keys[0])
+    claims = AccessTokenClaims.parse(payload, LOGTO)
+    return VerifiedToken(LOGTO, keys, keys.keys[0], jws.header, payload, claims)
 
 
 def measured(
@@ -92,6 +102,32 @@ def test_a_token_that_is_made_to_be_large_counts_for_what_it_takes(
 def test_the_bytes_that_are_counted_are_those_that_are_taken(claims: Mapping[str, object]) -> None:
     taken, counted = measured(claims, count=100)
     assert 0.97 * taken < counted < 1.15 * taken
+
+
+def test_what_is_held_with_a_token_counts_for_what_it_takes() -> None:
+    rules = ForwardRules(claims_header="x-claims")
+    request = HttpRequest("GET", "shop.example.com", "/")
+    tokens = [BearerToken(mint({"sub": f"user-{n:012}"}, key=KEY)) for n in range(50)]
+    taken, counted = [], []
+    for prepare in (False, True, True):
+        cache = VerifiedTokens(ROOMY)
+        for token in tokens:
+            cache.keep(token, known_of(token, KEYS), now=NOW)
+        gc.collect()
+        tracemalloc.start()
+        before = cache.statistics().bytes
+        for token in tokens:
+            known = cache.find(token, keys={"logto": KEYS}, now=NOW)
+            assert known is not None
+            if prepare:
+                upstream_headers_of(rules, known, request)
+        gc.collect()
+        taken.append(tracemalloc.get_traced_memory()[0] / len(tokens))
+        counted.append((cache.statistics().bytes - before) / len(tokens))
+        tracemalloc.stop()
+    assert counted[0] == 0
+    assert taken[2] - taken[0] > 500
+    assert 0.9 * (taken[2] - taken[0]) < counted[2] < 1.3 * (taken[2] - taken[0])
 
 
 def test_a_long_key_id_counts() -> None:

@@ -263,6 +263,18 @@ def test_a_pattern_strips_every_spelling_of_a_name(
     assert not any(rules.strips(name) for name in kept)
 
 
+def test_no_flood_of_names_changes_what_is_stripped_or_is_remembered_for_ever() -> None:
+    rules = ForwardRules()
+    names = [f"x-auth-{number}" for number in range(1000)] + ["x-auth-" + "a" * 5000]
+    harmless = [f"x-other-{number}" for number in range(1000)] + ["a" * 5000]
+    for _ in range(2):
+        remove = upstream_headers(rules, None, request(*names, *harmless)).remove
+        assert set(names) <= set(remove)
+        assert not set(harmless) & set(remove)
+    assert len(rules._verdicts) <= 512
+    assert max(map(len, rules._verdicts)) <= 64
+
+
 def test_known_names_and_their_twins_are_removed_even_if_envoy_does_not_show_them() -> None:
     rules = ForwardRules(
         headers=(("x-user-id", ClaimReference.parse("sub")), ("user", ClaimReference.parse("sub"))),

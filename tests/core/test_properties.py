@@ -547,6 +547,19 @@ def test_segments_that_are_quoted_and_joined_parse_back_or_are_refused(
 
 @pure
 @given(target=targets)
+def test_a_plain_path_is_read_as_any_other_is(target: str) -> None:
+    raw_path = target.partition("?")[0]
+    outcomes: list[object] = []
+    for read in (lambda: RequestPath.parse(target), lambda: RequestPath._parse_unusual(raw_path)):
+        try:
+            outcomes.append(read())
+        except AccessDenied as denied:
+            outcomes.append(denied.reason)
+    assert outcomes[0] == outcomes[1]
+
+
+@pure
+@given(target=targets)
 def test_a_path_that_is_accepted_has_no_segment_that_climbs(target: str) -> None:
     try:
         path = RequestPath.parse(target)
