@@ -166,22 +166,22 @@ def test_an_old_version_of_tls_is_not_spoken(run: Run, tmp_path: Path) -> None:
     with pytest.warns(DeprecationWarning, match=r"TLSv1_1 is deprecated"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
 
-    async def exchange() -> None:
-        with refusing(context) as url:
-            assert await problem_of(url) == "no answer: no TLS version in common"
+    async def exchange(url: str) -> None:
+        assert await problem_of(url) == "no answer: no TLS version in common"
 
-    run(exchange())
+    with refusing(context) as url:
+        run(exchange(url))
 
 
 def test_a_server_that_wants_a_client_certificate_is_told_so(run: Run, tmp_path: Path) -> None:
     context = context_of(authority().leaf(HERE), tmp_path)
     context.verify_mode = ssl.CERT_REQUIRED
 
-    async def exchange() -> None:
-        with refusing(context) as url:
-            assert await problem_of(url) == "no answer: the server wants a client certificate"
+    async def exchange(url: str) -> None:
+        assert await problem_of(url) == "no answer: the server wants a client certificate"
 
-    run(exchange())
+    with refusing(context) as url:
+        run(exchange(url))
 
 
 def test_a_handshake_that_hangs_is_given_up_in_half_of_the_time(run: Run) -> None:
