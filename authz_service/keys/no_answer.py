@@ -13,7 +13,7 @@ import ssl
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
+import h11
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,43 +63,46 @@ _SYSTEM_FAULTS: Final[Mapping[int, str]] = MappingProxyType({
 })  # fmt: skip
 
 
+class CutShortError(Exception):
+    """An answer ended before its end."""
+
+
 def why_no_answer(error: Exception) -> str:
-    """Name the cause of *error*, which aiohttp raised."""
-    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
-    words = _of_a_lookup(cause) or _of_tls(cause) or _of_the_system(cause) or _of_http(error)
+    """Name the cause of *error*, which came of a lookup, a connection or an exchange."""
+    words = _of_a_lookup(error) or _of_tls(error) or _of_the_system(error) or _of_http(error)
     return f"{NO_ANSWER}: {words}"
 
 
-def _of_a_lookup(cause: object) -> str | None:
-    if not isinstance(cause, socket.gaierror):
+def _of_a_lookup(error: Exception) -> str | None:
+    if not isinstance(error, socket.gaierror):
         return None
-    if cause.errno in _NO_SUCH_NAME:
+    if error.errno in _NO_SUCH_NAME:
         return "host name not found"
     return "host name could not be looked up"
 
 
-def _of_tls(cause: object) -> str | None:
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        why = _CERTIFICATE_FAULTS.get(getattr(cause, "verify_code", 0))
+def _of_tls(error: Exception) -> str | None:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = _CERTIFICATE_FAULTS.get(getattr(error, "verify_code", 0))
         return _CERTIFICATE if why is None else f"{_CERTIFICATE}: {why}"
-    if isinstance(cause, ssl.SSLError):
-        return _HANDSHAKE_FAULTS.get(getattr(cause, "reason", ""), "TLS handshake failed")
+    if isinstance(error, ssl.SSLError):
+        return _HANDSHAKE_FAULTS.get(getattr(error, "reason", ""), "TLS handshake failed")
     return None
 
 
-def _of_the_system(cause: object) -> str | None:
-    if not isinstance(cause, OSError) or cause.errno is None:
+def _of_the_system(error: Exception) -> str | None:
+    if not isinstance(error, OSError) or error.errno is None:
         return None
-    return _SYSTEM_FAULTS.get(cause.errno) or os.strerror(cause.errno).lower()
+    return _SYSTEM_FAULTS.get(error.errno) or os.strerror(error.errno).lower()
 
 
 def _of_http(error: Exception) -> str:
-    if isinstance(error, aiohttp.ServerConnectionError | ConnectionError):
+    if isinstance(error, EOFError | ConnectionError):
         return "connection closed by the server"
-    if isinstance(error, aiohttp.ClientPayloadError):
+    if isinstance(error, CutShortError):
         return "what came was cut short"
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, h11.RemoteProtocolError):
         return "what came is not HTTP"
-    if isinstance(error, aiohttp.ClientConnectionError | OSError):
+    if isinstance(error, OSError):
         return "connection failed"
     return "the URL cannot be used"

@@ -147,9 +147,10 @@ def test_a_missing_envoy_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
-def test_missing_packages_of_the_demo_are_one_clear_line() -> None:
+@pytest.mark.parametrize("missing", ["aiohttp", "rich"])
+def test_missing_packages_of_the_demo_are_one_clear_line(missing: str) -> None:
     program = (
-        "import sys; sys.modules['rich'] = None\n"
+        f"import sys; sys.modules['{missing}'] = None\n"
         "from authz_service.cli.main import main; main(['demo'])"
     )
     done = subprocess.run(

@@ -7,14 +7,17 @@ import gzip
 import time
 import zlib
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import pytest
 
 from authz_service.core.errors import IssuerError
+from authz_service.keys.exchange import Exchange as HttpExchange
 from authz_service.keys.fetch import MAX_DOCUMENT_BYTES, Fetched, HttpFetcher
 from tests.support.event_loops import eventually, in_event_loop
 from tests.support.hostile_issuer import (
     JWKS,
+    Request,
     fake_issuer,
     hangs,
     has,
@@ -279,6 +282,7 @@ CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         pytest.param(b"HTTP/1.1 200 OK\r\nA:", b"b" * 4096, NOT_HTTP, id="a field line"),
         pytest.param(b"HTTP/1.1 200 ", b"OK" * 4096, NOT_HTTP, id="the status line"),
         pytest.param(CHUNKED + b"2\r\n{}\r\n0\r\n", b"A: b\r\n" * 500, NOT_HTTP, id="trailers"),
+        pytest.param(CHUNKED + b"2;", b"a" * 256, NOT_HTTP, id="a chunk's extension"),
     ],
 )
 @in_event_loop
@@ -304,6 +308,14 @@ async def stops_in_the_middle(exchange: Exchange) -> None:
     await hangs(exchange)
 
 
+def stays_after(octets: bytes) -> Behaviour:
+    async def behaviour(exchange: Exchange) -> None:
+        await exchange.send(octets, last=False)
+        await hangs(exchange)
+
+    return behaviour
+
+
 @pytest.mark.parametrize(
     "behaviour",
     [
@@ -314,7 +326,8 @@ async def stops_in_the_middle(exchange: Exchange) -> None:
         pytest.param(
             sends_endlessly(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), id="informs_endlessly"
         ),
-        pytest.param(sends_endlessly(CHUNKED + b"2;", b"a" * 256), id="endless_chunk_extension"),
+        pytest.param(sends_endlessly(CHUNKED, b"1\r\n \r\n"), id="sends_chunks_of_a_byte"),
+        pytest.param(stays_after(b"HTTP/1."), id="stops_in_its_first_line"),
     ],
 )
 @in_event_loop
@@ -327,10 +340,18 @@ async def test_the_whole_fetch_is_bounded_in_time(behaviour: Behaviour) -> None:
         assert issuer.count() == 1
 
 
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param((b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100), id="informational answers"),
+        pytest.param((CHUNKED, b"1\r\n \r\n" * 1000), id="chunks of a byte"),
+    ],
+)
 @in_event_loop
-async def test_a_server_that_floods_leaves_the_event_loop_to_others() -> None:
-    flood = sends_endlessly(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
-    async with fake_issuer({JWKS: flood}) as issuer:
+async def test_a_server_that_floods_leaves_the_event_loop_to_others(
+    flood: tuple[bytes, bytes],
+) -> None:
+    async with fake_issuer({JWKS: sends_endlessly(*flood)}) as issuer:
         fetch = asyncio.create_task(fault_of(issuer, within=SOON))
         turns = 0
         while not fetch.done():
@@ -356,6 +377,12 @@ BROKEN: Final = {
     )
 }
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+
+
+def coded_twice(codings: bytes) -> bytes:
+    """An answer in chunks, whose Transfer-Encoding says something else."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + codings
+    return head + b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -387,6 +414,37 @@ OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
         pytest.param(says(response(DOCUMENT, length=len(DOCUMENT) - 1)), id="length_too_short"),
         pytest.param(says(CHUNKED + b"c\r\n" + DOCUMENT), id="no_last_chunk"),
         pytest.param(says(CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"), id="chunk_size_is_no_number"),
+        pytest.param(says(CHUNKED + b"+2\r\n{}\r\n0\r\n\r\n"), id="chunk_size_with_a_sign"),
+        pytest.param(says(CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n"), id="chunk_size_with_a_prefix"),
+        pytest.param(says(CHUNKED + b"0_2\r\n{}\r\n0\r\n\r\n"), id="chunk_size_of_python"),
+        pytest.param(says(CHUNKED + b"f" * 21 + b"\r\n{}\r\n0\r\n\r\n"), id="absurd_chunk_size"),
+        pytest.param(says(CHUNKED + b"f" * 16 + b"\r\n{}\r\n0\r\n\r\n"), id="huge_chunk_size"),
+        pytest.param(says(CHUNKED + b"\r\n{}\r\n0\r\n\r\n"), id="no_chunk_size"),
+        pytest.param(says(CHUNKED + b"2\n{}\n0\n\n"), id="chunks_without_cr"),
+        pytest.param(says(CHUNKED + b"2\r\n{}XX0\r\n\r\n"), id="junk_after_a_chunk"),
+        pytest.param(says(CHUNKED + b"2\r\n{}\r\n0\r\nA b\r\n\r\n"), id="junk_in_the_trailers"),
+        pytest.param(says(CHUNKED + b"2\r\n{}\r\n0\r\n\r\nmore"), id="more_after_the_last_chunk"),
+        pytest.param(says(coded_twice(b"gzip, chunked")), id="transfer_coding_that_is_unknown"),
+        pytest.param(says(coded_twice(b"chunked, chunked")), id="chunked_twice"),
+        pytest.param(says(coded_twice(b"identity")), id="transfer_coding_of_old"),
+        pytest.param(
+            says(coded_twice(b"chunked\r\nTransfer-Encoding: chunked")), id="two_transfer_codings"
+        ),
+        pytest.param(says(b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n{}"), id="signed_length"),
+        pytest.param(
+            says(b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n{}"), id="list_of_lengths"
+        ),
+        pytest.param(says(b"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n{}"), id="empty_length"),
+        pytest.param(says(b"\r\n" + response(DOCUMENT)), id="an_empty_line_first"),
+        pytest.param(says(b"http/1.1" + response(DOCUMENT)[8:]), id="version_in_lower_case"),
+        pytest.param(says(b"HTTP/2.0" + response(DOCUMENT)[8:]), id="another_version"),
+        pytest.param(says(b"HTTP/1.1 2000 OK\r\n\r\n{}"), id="status_of_four_digits"),
+        pytest.param(says(b"HTTP/1.1 099 OK\r\n\r\n{}"), id="status_below_100"),
+        pytest.param(says(b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\n\r\n{}"), id="upgrade"),
+        pytest.param(says(OK + b"\xff: a\r\n\r\n{}"), id="name_that_is_not_ascii"),
+        pytest.param(says(OK + b": a\r\n\r\n{}"), id="no_name"),
+        pytest.param(says(b"HTTP/1.1 200 OK\r\n A: b\r\n\r\n{}"), id="folded_from_the_start"),
+        pytest.param(stays_after(b"SSH-2.0-OpenSSH_9.9\r\n"), id="another_protocol_that_waits"),
     ],
 )
 @in_event_loop
@@ -400,6 +458,98 @@ async def test_an_answer_that_is_not_http_costs_one_get_and_is_refused(
         assert issuer.count() == 1
 
 
+async def a_byte_at_a_time(exchange: Exchange) -> None:
+    for octet in response(DOCUMENT):
+        await exchange.send(bytes([octet]), last=False)
+        await asyncio.sleep(0)
+
+
+HTTP_1_0: Final = b"HTTP/1.0 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(says(b"HTTP/1.1 200 OK\r\n\r\n" + DOCUMENT), id="until the end"),
+        pytest.param(says(HTTP_1_0 + b"\r\n" + DOCUMENT), id="until the end, HTTP/1.0"),
+        pytest.param(says(HTTP_1_0 + b"Content-Length: 12\r\n\r\n" + DOCUMENT), id="HTTP/1.0"),
+        pytest.param(stays_after(response(DOCUMENT)), id="by its length"),
+        pytest.param(
+            stays_after(CHUNKED + b"c\r\n" + DOCUMENT + b"\r\n0\r\n\r\n"), id="in a chunk"
+        ),
+        pytest.param(
+            says(CHUNKED + b"".join(b"1\r\n%c\r\n" % octet for octet in DOCUMENT) + b"0\r\n\r\n"),
+            id="in chunks of a byte",
+        ),
+        pytest.param(
+            says(CHUNKED + b"00C;a=b\r\n" + DOCUMENT + b"\r\n0;a\r\nA: b\r\n\r\n"),
+            id="with extensions and trailers",
+        ),
+        pytest.param(
+            says(b"HTTP/1.1 103 Early\r\nLink: </a>\r\n\r\n" * 3 + response(DOCUMENT)),
+            id="after informational ones",
+        ),
+        pytest.param(says(b"HTTP/1.1 200\r\n\r\n" + DOCUMENT), id="without a reason"),
+        pytest.param(says(response(DOCUMENT, "Content-Length: 12")), id="the same length twice"),
+        pytest.param(says(response(DOCUMENT, "A: \xff\x80")), id="octets in a field's value"),
+        pytest.param(a_byte_at_a_time, id="a byte at a time"),
+    ],
+)
+@in_event_loop
+async def test_the_document_comes_in_each_way_that_http_has(behaviour: Behaviour) -> None:
+    async with fake_issuer({JWKS: behaviour}) as issuer:
+        assert (await get(issuer)).document == DOCUMENT
+        assert issuer.count() == 1
+
+
+@in_event_loop
+async def test_field_lines_of_one_name_and_folded_ones_are_one_field() -> None:
+    lines = ["Cache-Control: public", "Cache-Control: no-transform,\r\n  max-age=60"]
+    async with fake_issuer({JWKS: says(response(DOCUMENT, *lines))}) as issuer:
+        assert (await get(issuer)).max_age == 60.0
+
+
+@in_event_loop
+async def test_two_etags_are_none() -> None:
+    async with fake_issuer({JWKS: says(response(DOCUMENT, 'ETag: "1"', 'ETag: "2"'))}) as issuer:
+        assert (await get(issuer)).etag is None
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "target"),
+    [
+        ("https://auth.example.com/jwks", "auth.example.com", "/jwks"),
+        ("https://auth.example.com", "auth.example.com", "/"),
+        ("https://AUTH.example.com:443/", "auth.example.com", "/"),
+        ("https://auth.example.com:8443/a", "auth.example.com:8443", "/a"),
+        ("http://127.0.0.1:80/a", "127.0.0.1", "/a"),
+        ("http://127.0.0.1:443/a", "127.0.0.1:443", "/a"),
+        ("https://[2001:db8::1]:8443/a", "[2001:db8::1]:8443", "/a"),
+        ("https://a.example/k?p=b2c_1&q=%20+x", "a.example", "/k?p=b2c_1&q=%20+x"),
+        ("https://a.example?p", "a.example", "/?p"),
+        ("https://a.example//evil.example/x", "a.example", "//evil.example/x"),
+        ('https://a.example/{tenant}/"<a>|^`', "a.example", "/%7Btenant%7D/%22%3Ca%3E%7C%5E%60"),
+    ],
+)
+@in_event_loop
+async def test_host_and_target_are_those_of_the_url(url: str, host: str, target: str) -> None:
+    reader, sent = asyncio.StreamReader(), Sent()
+    reader.feed_data(response(DOCUMENT))
+    await HttpExchange(reader, sent).get(urlsplit(url), [])  # type: ignore[arg-type] # as far as it goes
+    head = Request.parse(sent.octets)
+    assert (head.method, head.path, head.field("host")) == ("GET", target, host)
+    assert head.field("connection") == "close"
+
+
+class Sent:
+    """Where an exchange writes to."""
+
+    octets = b""
+
+    def write(self, octets: bytes) -> None:
+        self.octets += octets
+
+
 @in_event_loop
 async def test_a_server_that_is_down_gives_no_answer() -> None:
     async with fake_issuer() as issuer:
@@ -408,7 +558,12 @@ async def test_a_server_that_is_down_gives_no_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://127.0.0.1/jwks", "http://", "http://[", "", "/jwks", "\0"]
+    "url",
+    [
+        *("file:///etc/passwd", "ftp://127.0.0.1/jwks", "http://", "http://[", "", "/jwks", "\0"),
+        *("http://127.0.0.1:99999/", "http://127.0.0.1/a b", "http://127.0.0.1/\r\nA: b"),
+        *("http://anna:secret@127.0.0.1/jwks", "http://b\N{LATIN SMALL LETTER U WITH DIAERESIS}/"),
+    ],
 )
 @in_event_loop
 async def test_what_is_no_http_url_is_not_fetched(url: str) -> None:

@@ -1,4 +1,4 @@
-"""Why there was no answer, in words: real sockets, real TLS, and the errors of a real aiohttp."""
+"""Why there was no answer, in words: real sockets, and real TLS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
+import h11
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from authz_service.keys.fetch import FetchError, HttpFetcher
-from authz_service.keys.no_answer import why_no_answer
+from authz_service.keys.no_answer import CutShortError, why_no_answer
 from tests.support.event_loops import in_event_loop
 from tests.support.hostile_issuer import JWKS, fake_issuer, hangs
 
@@ -96,16 +96,6 @@ def server(certificate: Certificate | None = None) -> Iterator[str]:
         thread.join()
 
 
-async def words_for(url: str, trusted: Certificate) -> str:
-    """Try *url* as the fetcher does, but with *trusted* as the only authority."""
-    context = ssl.create_default_context(cafile=str(trusted.file))
-    connector = aiohttp.TCPConnector(ssl=context)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        with pytest.raises(aiohttp.ClientError) as raised:
-            await session.get(url)
-    return why_no_answer(raised.value)
-
-
 async def problem_of(url: str, *, within: float = LATER, **arguments: Any) -> str:  # noqa: ANN401
     """Fetch *url* in vain, for what is told of it."""
     async with HttpFetcher(**arguments) as fetcher:
@@ -136,8 +126,9 @@ async def test_what_is_wrong_with_a_certificate_is_told(
     certificate: dict[str, Any], why: str, tmp_path: Path
 ) -> None:
     made = Certificate(tmp_path, **certificate)
-    with server(made) as url:
-        assert await words_for(url, made) == f"no answer: TLS certificate not valid: {why}"
+    with pytest.MonkeyPatch.context() as environment, server(made) as url:
+        environment.setenv("SSL_CERT_FILE", str(made.file))
+        assert await problem_of(url) == f"no answer: TLS certificate not valid: {why}"
 
 
 @in_event_loop
@@ -216,10 +207,9 @@ def test_the_words_are_those_for_the_number_whatever_else_is_said(number: int, w
 @pytest.mark.parametrize(
     "error",
     [
-        aiohttp.ServerDisconnectedError("\x1b[31m"),
-        aiohttp.ClientPayloadError("\x1b[31m"),
-        aiohttp.InvalidURL("\x1b[31m"),
-        aiohttp.ClientConnectionError("\x1b[31m"),
+        h11.RemoteProtocolError("\x1b[31m"),
+        CutShortError("\x1b[31m"),
+        EOFError("\x1b[31m"),
         ssl.SSLError("\x1b[31m"),
         OSError("\x1b[31m"),
         ValueError("\x1b[31m"),

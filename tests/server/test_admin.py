@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import email.utils
 import functools
 import socket
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
+import uvloop
 from aiohttp import ClientSession
-from aiohttp.test_utils import make_mocked_request
 from prometheus_client.parser import text_string_to_metric_families
 
 from authz_service.core.decision import Deny, DenyReason
 from authz_service.server import admin as admin_module
-from authz_service.server.admin import MAX_CONNECTIONS, AdminServer
+from authz_service.server import http_port
+from authz_service.server.admin import AdminServer
+from authz_service.server.http_port import MAX_CONNECTIONS, Request
 from authz_service.server.listen import ListenError, TcpAddress
 from authz_service.server.readiness import Readiness
 from authz_service.telemetry.metrics import Metrics, checks
@@ -58,9 +62,7 @@ class Admin:
     @property
     def connections(self) -> int:
         """How many there are."""
-        assert self.server._runner is not None
-        served = self.server._runner.server
-        return len(served.connections) if served is not None else 0
+        return self.server._port.connections
 
     async def send(self, octets: bytes) -> bytes:
         """Send *octets*, whatever they are, and give all that comes until the connection ends."""
@@ -198,7 +200,7 @@ def test_others_get_their_turn_during_a_scrape(monkeypatch: pytest.MonkeyPatch) 
             for reason in DenyReason:
                 admin.metrics.count(Deny(reason), 0.001)
             page = admin.server._pages["/metrics"]
-            request = make_mocked_request("GET", "/metrics")
+            request = Request("GET", "/metrics")
             others = asyncio.create_task(take_turns())
             await page(request)
             others.cancel()
@@ -305,8 +307,22 @@ def _head(answer: bytes) -> tuple[bytes, dict[bytes, bytes]]:
         (b"GET /%s HTTP/1.1\r\nhost: x\r\n\r\n" % (b"x" * 5000), b"400 Bad Request"),
         (b"GET /livez HTTP/1.1\r\nhost: x\r\nx: %s\r\n\r\n" % (SECRET * 500), b"400 Bad Request"),
         (b"GET /livez HTTP/1.1\r\nhost: x\r\n%s\r\n" % (b"x: y\r\n" * 70), b"400 Bad Request"),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\n%s" % (b"x: yyyy\r\n" * 5000), b"400 Bad Request"),
+        (b"GET http://x:9192/livez?%s HTTP/1.1\r\nhost: x\r\n\r\n" % SECRET, b"200 OK"),
+        (b"GET http://x HTTP/1.1\r\nhost: x\r\n\r\n", b"404 Not Found"),
+        (b"GET /livez HTTP/1.1\r\n\r\n", b"400 Bad Request"),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", b"400 Bad Request"),
+        (b"GET /livez HTTP/2.0\r\nhost: x\r\n\r\n", b"400 Bad Request"),
+        (b"GET /livez\r\n\r\n", b"400 Bad Request"),
+        (b"GET  /livez HTTP/1.1\r\nhost: x\r\n\r\n", b"400 Bad Request"),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\nx : y\r\n\r\n", b"400 Bad Request"),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\nx: y\0\r\n\r\n", b"400 Bad Request"),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\r\n", b"200 OK"),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n", b"400 Bad Request"),
+        (b"POST /livez HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+         b"405 Method Not Allowed"),
     ],
-)
+)  # fmt: skip
 def test_whatever_is_sent_the_answer_repeats_none_of_it_and_says_no_version(
     octets: bytes, status: bytes
 ) -> None:
@@ -320,6 +336,98 @@ def test_whatever_is_sent_the_answer_repeats_none_of_it_and_says_no_version(
             for told in (b"aiohttp", b"python", b"traceback"):
                 assert told not in answer.lower()
             assert (await admin.ask("/livez"))[0] == 200
+
+    asyncio.run(exchange())
+
+
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/elsewhere"])
+def test_an_answer_says_when_it_was_made_how_long_it_is_and_that_it_is_the_last(path: str) -> None:
+    async def exchange() -> None:
+        async with _admin() as admin:
+            answer = await admin.send(b"GET %s HTTP/1.1\r\nhost: x\r\n\r\n" % path.encode())
+        _line, fields = _head(answer)
+        made = email.utils.parsedate_to_datetime(fields.pop(b"date").decode())
+        assert abs(time.time() - made.timestamp()) < PATIENCE
+        assert int(fields.pop(b"content-length")) == len(answer.partition(b"\r\n\r\n")[2])
+        assert fields.pop(b"content-type")
+        assert fields == {
+            b"server": b"authz-service", b"cache-control": b"no-store", b"connection": b"close",
+        }  # fmt: skip
+
+    asyncio.run(exchange())
+
+
+def test_a_method_that_is_not_allowed_is_told_which_are() -> None:
+    async def exchange() -> None:
+        async with _admin() as admin:
+            answer = await admin.send(b"PUT /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert _head(answer)[1][b"allow"] == b"GET, HEAD"
+
+    asyncio.run(exchange())
+
+
+@pytest.mark.parametrize("seconds", [0, 951827696, 1709164800, 4102444799])
+def test_the_date_is_written_as_http_has_it(seconds: int) -> None:
+    assert http_port.imf_fixdate(seconds) == email.utils.formatdate(seconds, usegmt=True)
+
+
+def test_it_works_on_the_event_loop_that_the_service_has() -> None:
+    async def exchange() -> None:
+        async with _admin() as admin:
+            assert await admin.send(b"nothing that is HTTP\r\n\r\n")
+            head, ready = await admin.ask("/metrics", "HEAD"), await admin.ask("/readyz")
+            assert (head[0], head[2], ready[0]) == (200, "", 200)
+            await eventually(lambda: admin.connections == 0)
+
+    uvloop.run(exchange())
+
+
+def test_a_stop_lets_an_answer_end_and_cuts_off_whoever_has_asked_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, parts = asyncio.Event(), [b"# one\n", b"# two\n"]
+
+    def slowly(_form: Format) -> Iterator[bytes]:
+        begun.set()
+        yield from parts
+
+    async def exchange() -> None:
+        async with _admin() as admin:
+            monkeypatch.setattr(admin.metrics, "parts", slowly)
+            silent, other = await asyncio.open_connection(admin.address.host, admin.address.port)
+            scrape = asyncio.create_task(admin.ask("/metrics"))
+            await begun.wait()
+            await admin.server.stop()
+            assert (await scrape)[2] == "# one\n# two\n"
+            with contextlib.suppress(ConnectionResetError):
+                assert await silent.read() == b""
+            other.close()
+            assert admin.connections == 0
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(admin.address.host, admin.address.port)
+
+    asyncio.run(exchange())
+
+
+def test_a_stop_does_not_wait_for_an_answer_that_has_no_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_port, "_STOP_SECONDS", 0.05)
+    begun = asyncio.Event()
+
+    def endlessly(_form: Format) -> Iterator[bytes]:
+        begun.set()
+        while True:
+            yield b""
+
+    async def exchange() -> None:
+        async with _admin() as admin:
+            monkeypatch.setattr(admin.metrics, "parts", endlessly)
+            scrape = asyncio.create_task(admin.send(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"))
+            await begun.wait()
+            await admin.server.stop()
+            with contextlib.suppress(ConnectionResetError):
+                assert await scrape == b""
 
     asyncio.run(exchange())
 
@@ -348,7 +456,7 @@ def test_a_body_is_not_waited_for() -> None:
 def test_a_client_that_does_not_finish_its_request_is_cut_off(
     octets: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_module, "CONNECTION_SECONDS", 0.05)
+    monkeypatch.setattr(http_port, "CONNECTION_SECONDS", 0.05)
 
     async def exchange() -> None:
         async with _admin() as admin:
@@ -359,7 +467,7 @@ def test_a_client_that_does_not_finish_its_request_is_cut_off(
 
 
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin_module, "CONNECTION_SECONDS", 0.2)
+    monkeypatch.setattr(http_port, "CONNECTION_SECONDS", 0.2)
     warnings = ("x" * 20_000_000,)  # more than the system keeps for a reader
 
     async def exchange() -> None:
