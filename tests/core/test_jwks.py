@@ -325,7 +325,6 @@ def test_a_set_that_went_to_another_process_is_the_same_and_verifies_the_same(al
     assert came == sent
     assert came.dropped == {"key_type": 1}
     key = came.select(alg=signing.alg, kid=KID)
-    assert repr(key) == repr(sent.keys[0])
     assert key.jwk == sent.keys[0].jwk
     signature = signing.sign(b"signed")
     key.verify(signing.alg, b"signed", signature)
