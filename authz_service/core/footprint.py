@@ -9,12 +9,16 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from authz_service.core.claims import AccessTokenClaims
     from authz_service.core.jws import ProtectedHeader
     from authz_service.core.strict_json import JsonValue
 
-_FIXED: Final = 544
+_FIXED: Final = 608
 """The digest, its place in the cache, and the objects around header and claims, times included."""
+
+_string_size: Final = str.__sizeof__  # what `getsizeof` gives for a string, in a sixth of the time
 
 
 def footprint(header: ProtectedHeader, claims: AccessTokenClaims) -> int:
@@ -23,16 +27,18 @@ def footprint(header: ProtectedHeader, claims: AccessTokenClaims) -> int:
     Values that CPython shares, such as small integers, count each time, so that a token made to
     look small never is.
     """
-    strings = (header.alg, header.kid, header.typ, *claims.scopes)
-    sequences = (claims.audiences, claims.scopes)
-    return _FIXED + sum(map(getsizeof, strings + sequences)) + _size(claims.members)
+    scopes = getsizeof(claims.scopes) + sum(map(_string_size, claims.scopes))
+    return _FIXED + getsizeof(claims.audiences) + scopes + _size((*header, claims.members))
 
 
-def _size(value: JsonValue) -> int:
-    """The bytes of *value* and all that is in it, no deeper than strict_json lets it be."""
-    size = getsizeof(value)
-    if isinstance(value, dict):
-        return size + sum(getsizeof(name) + _size(member) for name, member in value.items())
-    if isinstance(value, list):
-        return size + sum(map(_size, value))
+def _size(values: Iterable[JsonValue]) -> int:
+    """The bytes of *values* and all that is in them, no deeper than strict_json lets it be."""
+    size = 0
+    for value in values:
+        if isinstance(value, dict):
+            size += getsizeof(value) + sum(map(_string_size, value)) + _size(value.values())
+        elif isinstance(value, list):
+            size += getsizeof(value) + _size(value)
+        else:
+            size += value.__sizeof__()
     return size
