@@ -35,7 +35,8 @@ def parse_object(document: bytes) -> JsonObject:
     """
     try:
         text = document.decode("utf-8")
-        _refuse_deep_nesting(text)
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _refuse_deep_nesting(text)
         text = text.strip(_WHITESPACE)
         value, end = _DECODER.raw_decode(text)
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
@@ -49,8 +50,6 @@ def parse_object(document: bytes) -> JsonObject:
 
 def _refuse_deep_nesting(text: str) -> None:
     """Refuse before parsing: the parser recurses, and an attacker chooses how deep."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
     depth = 0
     for bracket in _BRACKETS.findall(_STRING.sub("", text)):
         depth += 1 if bracket in "[{" else -1
