@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwcrypto.jwa import JWA
-from jwcrypto.jwk import JWK
+from jwcrypto.jwk import JWK, InvalidJWKOperation
 
 from authz_service.core import base64url
 from authz_service.core.algorithms import ALGORITHMS
@@ -198,3 +198,6 @@ def test_but_for_its_key_at_hand_it_is_a_jwk_like_any_other() -> None:
     assert ours.export() == plain.export()
     assert ours.get_op_key("verify") is ours.get_op_key("verify")
     assert ours.get_op_key("verify") == plain.get_op_key("verify") == ours.get_op_key("encrypt")
+    for key in (ours, plain):
+        with pytest.raises(InvalidJWKOperation):
+            key.get_op_key()
