@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from authz_service.core.jws import ProtectedHeader
     from authz_service.core.strict_json import JsonObject, JsonValue
 
-_FIXED: Final = 608
+_FIXED: Final = 576
 """The digest, its place in the cache, and the objects around header and claims, times included."""
 
 # What `getsizeof` gives for a string, in a sixth of the time.

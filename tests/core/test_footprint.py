@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import tracemalloc
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,8 @@ from tests.support.tokens import NOW, mint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from authz_service.core.jwks import KeySet
+
 LONG: Final = "x" * 600
 """In a header, so much that it is not remembered: each token then has a header of its own."""
 
@@ -37,10 +40,16 @@ KEYCLOAK: Final[Mapping[str, object]] = {
 }
 
 
+@functools.cache
+def published(kid: str) -> KeySet:
+    """The keys, which are made once and are no token's."""
+    return key_set(signing_key("Ed25519", kid=kid))
+
+
 def remembered(claims: Mapping[str, object], count: int, kid: str, filler: str) -> VerifiedTokens:
     """Fill a cache with *count* tokens that have *claims* and a subject each."""
     key = signing_key("Ed25519", kid=kid)
-    keys, cache = key_set(key), VerifiedTokens(ROOMY)
+    keys, cache = published(kid), VerifiedTokens(ROOMY)
     for number in range(count):
         changed = {**claims, "sub": f"user-{number:012}"}
         token = BearerToken(mint(changed, {"x": filler}, key=key))
