@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from jwcrypto.jwa import JWA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from jwcrypto.jwk import JWK
 
@@ -32,10 +32,6 @@ class SignatureAlgorithm:
 
     name: str
     key_shapes: tuple[KeyShape, ...]
-
-    def verify(self, key: JWK, signing_input: bytes, signature: bytes) -> None:
-        """Raise an exception unless *signature* is *key*'s over *signing_input*."""
-        _VERIFIERS[self.name].verify(key, signing_input, signature)
 
 
 _RSA: Final = (KeyShape("RSA"),)
@@ -59,4 +55,7 @@ ALGORITHMS: Final[Mapping[str, SignatureAlgorithm]] = MappingProxyType({
     }.items()
 })  # fmt: skip
 
-_VERIFIERS: Final = {name: JWA.signing_alg(name) for name in ALGORITHMS}
+VERIFY: Final[Mapping[str, Callable[[JWK, bytes, bytes], None]]] = MappingProxyType({
+    name: JWA.signing_alg(name).verify for name in ALGORITHMS
+})  # fmt: skip
+"""By algorithm: raise an exception unless the signature, the last, is the key's over the input."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from math import isfinite
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from authz_service.core.verified import VerifiedToken
 
 
-@dataclass(frozen=True, slots=True)
-class AccessTokenClaims:
+class AccessTokenClaims(NamedTuple):
     """A verified claims set with the claims that we judge by in their proper types.
 
     Times are NumericDates: seconds since the epoch (RFC 7519, section 2). *scopes* are in the
@@ -36,7 +35,12 @@ class AccessTokenClaims:
     subject: str | None
     client_id: str | None
     scopes: tuple[str, ...]
-    members: JsonObject = field(repr=False)
+    members: JsonObject
+
+    def __repr__(self) -> str:
+        """Show what is judged by, and not every claim."""
+        shown = zip(self._fields[:-1], self, strict=False)
+        return f"AccessTokenClaims({', '.join(f'{name}={value!r}' for name, value in shown)})"
 
     @classmethod
     def parse(cls, payload: VerifiedPayload, issuer: Issuer) -> AccessTokenClaims:
@@ -50,16 +54,16 @@ class AccessTokenClaims:
         _require(members, issuer)
         audiences = _audiences(members, issuer)
         _optional_string(members, "jti")
-        return cls(
-            issuer=_string(members["iss"]),
-            audiences=audiences,
-            expires_at=_numeric_date(members["exp"]),
-            not_before=_optional_numeric_date(members, "nbf"),
-            issued_at=_optional_numeric_date(members, "iat"),
-            subject=_optional_string(members, "sub"),
-            client_id=_client_id(members, issuer),
-            scopes=_scopes(members, issuer),
-            members=members,
+        return cls(  # by position, which takes half the time
+            _string(members["iss"]),
+            audiences,
+            _numeric_date(members["exp"]),
+            _optional_numeric_date(members, "nbf"),
+            _optional_numeric_date(members, "iat"),
+            _optional_string(members, "sub"),
+            _client_id(members, issuer),
+            _scopes(members, issuer),
+            members,
         )
 
 
@@ -94,8 +98,10 @@ def _optional_string(members: JsonObject, name: str) -> str | None:
 
 def _client_id(members: JsonObject, issuer: Issuer) -> str | None:
     """Read the first claim for it that is there; one of the wrong type hands on to no other."""
-    values = _present(members, issuer.client_id_claims)
-    return _string(values[0]) if values else None
+    for claim in issuer.client_id_claims:
+        if (value := claim.find(members)) is not ABSENT:
+            return _string(value)
+    return None
 
 
 def _present(members: JsonObject, claims: Iterable[ClaimReference]) -> list[object]:
@@ -106,7 +112,7 @@ def _audiences(members: JsonObject, issuer: Issuer) -> tuple[str, ...]:
     """Read `aud`: one string or an array of strings (RFC 7519, section 4.1.3)."""
     if "aud" in members:
         value = members["aud"]
-        return tuple(_string(item) for item in (value if isinstance(value, list) else [value]))
+        return tuple(map(_string, value)) if isinstance(value, list) else (_string(value),)
     if issuer.audience_stand_in is None or issuer.audience_stand_in not in members:
         raise AccessDenied(DenyReason.MISSING_CLAIM)
     return (_string(members[issuer.audience_stand_in]),)
@@ -116,19 +122,22 @@ def _scopes(members: JsonObject, issuer: Issuer) -> tuple[str, ...]:
     """Gather the scopes of every claim for them, in order and each once."""
     values = _present(members, issuer.scope_claims)
     values = values or _present(members, issuer.fallback_scope_claims)
-    return tuple(dict.fromkeys(scope for value in values for scope in _scopes_of(value)))
+    scopes: dict[str, None] = {}
+    for value in values:
+        scopes.update(dict.fromkeys(_scopes_of(value)))
+    return tuple(scopes)
 
 
-def _scopes_of(value: object) -> tuple[str, ...]:
+def _scopes_of(value: object) -> Iterable[str]:
     """Read a space-separated string (RFC 8693, section 4.2) or, as some issuers send, an array.
 
     A space inside an item of an array would make two scopes of it further on.
     """
     if isinstance(value, str):
-        return tuple(scope for scope in value.split(" ") if scope)
+        return filter(None, value.split(" "))
     if not isinstance(value, list):
         raise AccessDenied(DenyReason.MALFORMED_CLAIM)
-    scopes = tuple(_string(item) for item in value)
+    scopes = list(map(_string, value))
     if any(" " in scope for scope in scopes):
         raise AccessDenied(DenyReason.MALFORMED_CLAIM)
     return scopes
@@ -136,13 +145,13 @@ def _scopes_of(value: object) -> tuple[str, ...]:
 
 def _numeric_date(value: JsonValue) -> float:
     """Read a NumericDate (RFC 7519, section 2). A boolean is an int to Python, but not to JSON."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise AccessDenied(DenyReason.MALFORMED_CLAIM)
     try:
         seconds = float(value)
     except OverflowError:
         raise AccessDenied(DenyReason.MALFORMED_CLAIM) from None
-    if not math.isfinite(seconds):
+    if not isfinite(seconds):
         raise AccessDenied(DenyReason.MALFORMED_CLAIM)
     return seconds
 
@@ -262,6 +271,8 @@ class ClaimReference:
 
     def find(self, members: JsonObject) -> object:
         """The claim's value in *members*, or `ABSENT`."""
+        if len(self.path) == 1:
+            return members.get(self.path[0], ABSENT)
         value: JsonValue = members
         for token in self.path:
             if isinstance(value, dict) and token in value:

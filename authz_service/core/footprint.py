@@ -6,15 +6,20 @@ The length of a token says little. An empty object is three characters of it, an
 from __future__ import annotations
 
 from sys import getsizeof
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from authz_service.core.claims import AccessTokenClaims
     from authz_service.core.jws import ProtectedHeader
-    from authz_service.core.strict_json import JsonValue
+    from authz_service.core.strict_json import JsonObject, JsonValue
 
 _FIXED: Final = 640
 """The digest, its place in the cache, and the objects around header and claims, times included."""
+
+# What `getsizeof` gives for a string, in a sixth of the time.
+_string_size: Final = str.__sizeof__
 
 
 HELD: Final = 256
@@ -27,16 +32,28 @@ def footprint(header: ProtectedHeader, claims: AccessTokenClaims) -> int:
     Values that CPython shares, such as small integers, count each time, so that a token made to
     look small never is.
     """
-    strings = (header.alg, header.kid, header.typ, *claims.scopes)
-    sequences = (claims.audiences, claims.scopes)
-    return _FIXED + sum(map(getsizeof, strings + sequences)) + _size(claims.members)
+    scopes = getsizeof(claims.scopes) + sum(map(_string_size, claims.scopes))
+    return _FIXED + getsizeof(claims.audiences) + scopes + _size((*header, claims.members))
 
 
-def _size(value: JsonValue) -> int:
-    """The bytes of *value* and all that is in it, no deeper than strict_json lets it be."""
-    size = getsizeof(value)
-    if isinstance(value, dict):
-        return size + sum(getsizeof(name) + _size(member) for name, member in value.items())
-    if isinstance(value, list):
-        return size + sum(map(_size, value))
+def _size(values: Iterable[JsonValue]) -> int:
+    """The bytes of *values* and all that is in them, no deeper than strict_json lets it be."""
+    size = 0
+    for value in values:
+        size += _SIZE_OF.get(type(value), getsizeof)(value)
     return size
+
+
+def _object_size(members: JsonObject) -> int:
+    return getsizeof(members) + sum(map(_string_size, members)) + _size(members.values())
+
+
+def _array_size(items: list[JsonValue]) -> int:
+    return getsizeof(items) + _size(items)
+
+
+_SIZE_OF: Final[Mapping[type, Callable[[Any], int]]] = {
+    dict: _object_size,
+    list: _array_size,
+    str: _string_size,
+}

@@ -8,20 +8,21 @@ neither a private member nor an argument in disguise ever gets there.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import product
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jwcrypto.jwk import JWK
 
 from authz_service.core import strict_json
-from authz_service.core.algorithms import ALGORITHMS, KeyShape
+from authz_service.core.algorithms import ALGORITHMS, VERIFY, KeyShape
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied, IssuerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -52,6 +53,25 @@ _SIGNATURE_BYTES: Final[Mapping[str, int]] = MappingProxyType({
 })  # fmt: skip
 
 
+class PublicJwk(JWK):  # type: ignore[misc] # jwcrypto has no types
+    """A JWK of public members alone, whose key is made at once and is at hand from then on.
+
+    jwcrypto would look at `use` and `key_ops` anew for each signature. They are not among the
+    members: whether the key may verify is settled before it is made.
+    """
+
+    def __init__(self, **members: JsonValue) -> None:
+        """Make the key. The library raises many kinds of exception for a broken one."""
+        super().__init__(**members)
+        self._made = super().get_op_key("verify")
+
+    def get_op_key(  # the name and the order are the library's
+        self, operation: str | None = None, arg: str | None = None
+    ) -> Any:  # noqa: ANN401 - the class depends on the key type
+        """The key that verifies, as the library's verifiers ask for it; else what they get."""
+        return self._made if operation == "verify" else super().get_op_key(operation, arg)
+
+
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
     """A public key, with the algorithms that it may be used with and its exact signature length."""
@@ -60,11 +80,26 @@ class VerificationKey:
     algorithms: frozenset[str]
     signature_bytes: int
     thumbprint: str
-    jwk: JWK = field(repr=False, compare=False)
+    jwk: PublicJwk = field(repr=False, compare=False)
 
     def verify(self, alg: str, signing_input: bytes, signature: bytes) -> None:
         """Raise an exception unless *signature* is this key's over *signing_input*."""
-        ALGORITHMS[alg].verify(self.jwk, signing_input, signature)
+        VERIFY[alg](self.jwk, signing_input, signature)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the members of the JWK: the key that the library made of them is not picklable."""
+        made_of = (self.kid, self.algorithms, self.signature_bytes, self.thumbprint)
+        return _unpickle_key, (*made_of, self.jwk.export_public(as_dict=True))
+
+
+def _unpickle_key(
+    kid: str | None,
+    algorithms: frozenset[str],
+    signature_bytes: int,
+    thumbprint: str,
+    members: Mapping[str, str],
+) -> VerificationKey:
+    return VerificationKey(kid, algorithms, signature_bytes, thumbprint, PublicJwk(**members))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +108,18 @@ class KeySet:
 
     keys: tuple[VerificationKey, ...]
     dropped: Mapping[str, int] = field(default_factory=dict)
+    _selected: Mapping[tuple[str, str | None], VerificationKey] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        """Select once for every algorithm and key id, and keep what was *dropped* from changing."""
+        object.__setattr__(self, "dropped", MappingProxyType(dict(self.dropped)))
+        object.__setattr__(self, "_selected", _select_all(self.keys))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle *dropped* as a dict: a read-only view of one is not picklable."""
+        return KeySet, (self.keys, dict(self.dropped))
 
     def select(self, *, alg: str, kid: str | None) -> VerificationKey:
         """Find the one key for a token that names *alg* and perhaps *kid*.
@@ -80,11 +127,29 @@ class KeySet:
         Raises AccessDenied (unknown_key) where none or several fit: trying one key after the other
         would let a token choose. Asks for a nudge only where the key id itself is unknown.
         """
-        named = [key for key in self.keys if kid is None or key.kid == kid]
-        fitting = [key for key in named if alg in key.algorithms]
-        if len({key.thumbprint for key in fitting}) != 1:  # one key, however often it is listed
-            raise AccessDenied(DenyReason.UNKNOWN_KEY, nudge=kid is not None and not named)
-        return fitting[0]
+        key = self._selected.get((alg, kid))
+        if key is None:
+            is_new = kid is not None and all(key.kid != kid for key in self.keys)
+            raise AccessDenied(DenyReason.UNKNOWN_KEY, nudge=is_new)
+        return key
+
+
+def _select_all(
+    keys: Iterable[VerificationKey],
+) -> Mapping[tuple[str, str | None], VerificationKey]:
+    """The one key for each algorithm with and without a key id, where it is one.
+
+    It is one key however often it is listed.
+    """
+    fitting: defaultdict[tuple[str, str | None], list[VerificationKey]] = defaultdict(list)
+    for key in keys:
+        for named in product(key.algorithms, {None, key.kid}):
+            fitting[named].append(key)
+    return {
+        named: same[0]
+        for named, same in fitting.items()
+        if len({key.thumbprint for key in same}) == 1
+    }
 
 
 def parse_jwk_set(document: bytes) -> KeySet:
@@ -114,7 +179,7 @@ def parse_jwk_set(document: bytes) -> KeySet:
                 keys.append(key)
     if not keys:
         raise IssuerError("the key set has no usable key", keys=len(entries))
-    return KeySet(tuple(keys), MappingProxyType(dict(dropped)))
+    return KeySet(tuple(keys), dropped)
 
 
 class _UnusableKeyError(Exception):
@@ -172,7 +237,7 @@ def _algorithms(entry: JsonObject, shape: KeyShape) -> frozenset[str]:
     return frozenset({alg})
 
 
-def _import(entry: JsonObject, shape: KeyShape) -> JWK:
+def _import(entry: JsonObject, shape: KeyShape) -> PublicJwk:
     members = {name: entry.get(name) for name in _PUBLIC_MEMBERS[shape.kty]}
     if not all(
         isinstance(value, str) and len(value) <= _MAX_MEMBER_CHARS and _OCTETS.fullmatch(value)
@@ -180,14 +245,12 @@ def _import(entry: JsonObject, shape: KeyShape) -> JWK:
     ):
         raise _UnusableKeyError("malformed")
     try:
-        jwk = JWK(kty=shape.kty, **members)
-        jwk.get_op_key("verify")  # makes the key now, so that a broken one is found now
+        return PublicJwk(kty=shape.kty, **members)
     except Exception:  # noqa: BLE001 - the library raises many kinds for a broken key
         raise _UnusableKeyError("malformed") from None
-    return jwk
 
 
-def _signature_bytes(jwk: JWK, shape: KeyShape) -> int:
+def _signature_bytes(jwk: PublicJwk, shape: KeyShape) -> int:
     if shape.curve is not None:
         return _SIGNATURE_BYTES[shape.curve]
     public_key: RSAPublicKey = jwk.get_op_key("verify")
@@ -199,7 +262,7 @@ def _signature_bytes(jwk: JWK, shape: KeyShape) -> int:
     return (public_key.key_size + 7) // 8
 
 
-def _thumbprint(jwk: JWK) -> str:
+def _thumbprint(jwk: PublicJwk) -> str:
     """The thumbprint (RFC 7638) of the key itself, however the issuer spells its numbers."""
     thumbprint: str = JWK.from_pyca(jwk.get_op_key("verify")).thumbprint()
     return thumbprint

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Final
 
 JsonObject = dict[str, "JsonValue"]
 JsonValue = None | bool | int | float | str | list["JsonValue"] | JsonObject
 
 MAX_DEPTH: Final = 16
+
+_WHITESPACE: Final = " \t\n\r"  # RFC 8259, section 2, where `str.strip` has more
 
 # A string that does not end runs to the end of the text, so that the search stays linear.
 _STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -36,21 +35,21 @@ def parse_object(document: bytes) -> JsonObject:
     """
     try:
         text = document.decode("utf-8")
-        _refuse_deep_nesting(text)
-        value = _DECODER.decode(text)
+        if text.count("[") + text.count("{") > MAX_DEPTH:
+            _refuse_deep_nesting(text)
+        text = text.strip(_WHITESPACE)
+        value, end = _DECODER.raw_decode(text)
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise NotStrictJson from error
-    if not isinstance(value, dict):
+    if end != len(text) or not isinstance(value, dict):
         raise NotStrictJson
-    if _SURROGATE_ESCAPE.search(text):
+    if "\\" in text and _SURROGATE_ESCAPE.search(text):
         _refuse_lone_surrogates(value)
     return value
 
 
 def _refuse_deep_nesting(text: str) -> None:
     """Refuse before parsing: the parser recurses, and an attacker chooses how deep."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
     depth = 0
     for bracket in _BRACKETS.findall(_STRING.sub("", text)):
         depth += 1 if bracket in "[{" else -1
@@ -65,10 +64,9 @@ def _refuse_lone_surrogates(value: JsonValue) -> None:
         raise NotStrictJson from error
 
 
-def _object_without_duplicates(members: Iterable[tuple[str, JsonValue]]) -> JsonObject:
-    pairs = list(members)
-    result = dict(pairs)
-    if len(result) != len(pairs):
+def _object_without_duplicates(members: list[tuple[str, JsonValue]]) -> JsonObject:
+    result = dict(members)
+    if len(result) != len(members):
         raise NotStrictJson
     return result
 

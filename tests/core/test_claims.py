@@ -235,6 +235,17 @@ def test_a_required_claim_of_the_operators_choice_must_be_there() -> None:
 
 def test_claims_are_not_shown_whole_in_their_repr() -> None:
     assert "private-remark" not in repr(parse(note="private-remark"))
+    assert repr(parse()) == (
+        f"AccessTokenClaims(issuer={ISSUER!r}, audiences=({AUDIENCE!r},),"
+        f" expires_at={NOW + 3600}.0, not_before=None, issued_at={NOW - 60}.0,"
+        " subject='user-1', client_id='app-1', scopes=('read:products',))"
+    )
+
+
+@pytest.mark.parametrize("name", AccessTokenClaims._fields)
+def test_claims_that_were_read_do_not_change(name: str) -> None:
+    with pytest.raises(AttributeError):
+        setattr(parse(), name, None)
 
 
 # RFC 6901, section 5.

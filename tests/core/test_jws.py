@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -12,7 +13,7 @@ from authz_service.core.bearer import BearerToken
 from authz_service.core.decision import DenyReason
 from authz_service.core.errors import AccessDenied
 from authz_service.core.jwks import parse_jwk_set
-from authz_service.core.jws import CompactJws, ProtectedHeader, verify
+from authz_service.core.jws import CompactJws, ProtectedHeader, _remembered_header, verify
 from authz_service.core.limits import MAX_TOKEN_BYTES
 from tests.support.keys import jwk_set, key_set, signing_key
 from tests.support.tokens import VALID_CLAIMS, mint
@@ -137,3 +138,55 @@ def test_neither_payload_nor_signature_is_shown_in_a_repr() -> None:
     payload = verify(jws, key_set(signing_key()).keys[0])
     assert "secret-subject" not in repr(jws) + repr(payload)
     assert repr(jws.signature) not in repr(jws)
+    assert repr(jws) == f"CompactJws(header={jws.header!r})"
+
+
+@pytest.mark.parametrize("name", [*CompactJws._fields, *ProtectedHeader._fields])
+def test_what_was_parsed_does_not_change(name: str) -> None:
+    jws = parse(ES256_TOKEN)
+    with pytest.raises(AttributeError):
+        setattr(jws if name in jws._fields else jws.header, name, None)
+
+
+# Headers, which are read once.
+
+
+Counts = Callable[[], tuple[int, int, int]]
+
+
+@pytest.fixture
+def headers() -> Counts:
+    """Forget every header, and give a way to ask for hits, misses and headers remembered."""
+    _remembered_header.cache_clear()
+
+    def counts() -> tuple[int, int, int]:
+        info = _remembered_header.cache_info()
+        return info.hits, info.misses, info.currsize
+
+    return counts
+
+
+def test_a_header_is_read_once_for_all_tokens_that_have_it(headers: Counts) -> None:
+    for subject in ("alice", "bob"):
+        assert parse(mint({"sub": subject}, {"kid": "shared"})).header.kid == "shared"
+    assert headers() == (1, 1, 1)
+
+
+def test_a_malformed_header_is_malformed_each_time(headers: Counts) -> None:
+    for _ in range(2):
+        assert refusal(mint(header={"crit": []})) is DenyReason.MALFORMED_TOKEN
+    assert headers() == (0, 2, 0)
+
+
+def test_a_long_header_is_not_remembered(headers: Counts) -> None:
+    for _ in range(2):
+        assert parse(mint(header={"kid": "k" * 600})).header.kid == "k" * 600
+    assert headers() == (0, 0, 0)
+
+
+def test_headers_without_number_do_not_fill_the_memory(headers: Counts) -> None:
+    payload = mint().partition(".")[2]
+    for number in range(200):
+        header = base64url.encode(json.dumps({"alg": "none", "n": number}).encode())
+        assert parse(f"{header}.{payload}").header == ProtectedHeader("none", None, None)
+    assert headers() == (0, 200, 64)
