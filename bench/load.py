@@ -102,7 +102,11 @@ def connect(target: str) -> socket.socket:
     """A connection to `HOST:PORT` or `unix:PATH`."""
     if target.startswith("unix:"):
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(target.removeprefix("unix:"))
+        try:
+            connection.connect(target.removeprefix("unix:"))
+        except OSError:
+            connection.close()
+            raise
         return connection
     host, _colon, port = target.rpartition(":")
     connection = socket.create_connection((host, int(port)))

@@ -34,6 +34,7 @@ _CURVES: Final = {
     "ES384": ("P-384", ec.SECP384R1(), 48, hashes.SHA384()),
 }
 _KID: Final = "key-1"
+_POLL: Final = 0.1  # seconds, to notice that it is to stop
 _LIFETIME: Final = 7200  # seconds: longer than a whole run
 
 
@@ -206,7 +207,7 @@ class KeyServer:
 
     def __enter__(self) -> Self:
         """Answer."""
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(_POLL,), daemon=True).start()
         return self
 
     def __exit__(

@@ -111,10 +111,10 @@ _MEASURES: Final[Mapping[str, tuple[Unit, Callable[[_Round], float]]]] = {
 def rows(scale: Scale) -> Iterator[Row]:
     """Each way, beside the one that it adds to. All run all the time, and take turns."""
     with ExitStack() as stack:
-        keys = stack.enter_context(KeyServer())
-        setup = _Setup(keys.issuer("issuer", "RS256"), scale, stack)
+        issuer = stack.enter_context(KeyServer()).issuer("issuer", "RS256")
+        setup = _Setup(issuer, _answer(issuer, scale), scale, stack)
         running = {way.name: setup.run(way) for way in WAYS}
-        requests = _requests(setup.issuer, scale.pick(1000, 100))
+        requests = _requests(issuer, scale.pick(1000, 100))
         measured = [partial(_round, each, requests, scale) for each in running.values()]
         for each in running.values():
             fetch(each.target, each.pids, _FIELDS, requests, Pace(len(requests)))  # to warm up
@@ -151,11 +151,18 @@ def _requests(issuer: Issuer, number: int) -> list[Request]:
     ]
 
 
+def _answer(issuer: Issuer, scale: Scale) -> bytes:
+    """What the service says, for the no-ops to say."""
+    with service(policy([issuer]), scale.directory) as running:
+        return one_answer(running, Kind.ALLOWED.checks(issuer, 1).octets[0])
+
+
 @dataclass(frozen=True, slots=True)
 class _Setup:
-    """Starts what each way needs, until *stack* is closed."""
+    """Starts what each way needs, until *stack* is closed. A no-op says *answer*."""
 
     issuer: Issuer
+    answer: bytes
     scale: Scale
     stack: ExitStack
     _loop: asyncio.Runner = field(default_factory=asyncio.Runner)
@@ -174,7 +181,7 @@ class _Setup:
     def _server(self, way: Way, directory: Path) -> Server | None:
         listen = way.listen.format(directory=directory)
         if way.asks == "no-op":
-            return self.stack.enter_context(noop(self._answer(), directory, listen=listen))
+            return self.stack.enter_context(noop(self.answer, directory, listen=listen))
         if way.asks:
             more = _tls(directory) if way.tls else {}
             text = policy([self.issuer])
@@ -182,11 +189,6 @@ class _Setup:
                 service(text, directory, listen=listen, environment=more)
             )
         return None
-
-    def _answer(self) -> bytes:
-        """What the service says."""
-        with service(policy([self.issuer]), self.scale.directory) as running:
-            return one_answer(running, Kind.ALLOWED.checks(self.issuer, 1).octets[0])
 
     def _configuration(self, way: Way, directory: Path, server: Server | None) -> Path:
         """Write *way*'s file with the addresses of here, and an Envoy that answers by itself."""
