@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bench.figures import Unit
-from bench.loads import Pace, Report, ask
+from bench.loads import Pace, Report, ShedError, ask
 from bench.rounds import in_turns
 from bench.rows import Reference, Row
 
@@ -27,6 +28,7 @@ CPU_AT_ONCE: Final = "CPU, 16 in flight"
 RATE_AT_ONCE: Final = "Checks, 16 in flight"
 RESIDENT: Final = "resident"
 _AT_ONCE: Final = 16
+_ATTEMPTS: Final = 3
 _SHARES: Final = {P50: 0.5, P99: 0.99, P999: 0.999}
 
 
@@ -93,7 +95,7 @@ def compare(  # noqa: PLR0913 - two sides, and how they are compared
     round, beside the reference.
     """
     for side in (ours, reference):
-        ask(side.server, side.checks(), Pace(plan.at_once, at_once=_AT_ONCE))
+        _load(side, Pace(plan.at_once, at_once=_AT_ONCE))
     rounds = in_turns(
         [partial(_round, ours, plan, None), partial(_round, reference, plan, addition)], plan.rounds
     )
@@ -113,9 +115,19 @@ def compare(  # noqa: PLR0913 - two sides, and how they are compared
 
 
 def _round(side: Side, plan: Plan, addition: Addition | None) -> _Round:
-    paced = ask(side.server, side.checks(), Pace(plan.paced, rate=plan.rate))
-    at_once = ask(side.server, side.checks(), Pace(plan.at_once, at_once=_AT_ONCE))
+    paced = _load(side, Pace(plan.paced, rate=plan.rate))
+    at_once = _load(side, Pace(plan.at_once, at_once=_AT_ONCE))
     return _Round(paced, at_once, addition.measure() if addition else 0.0)
+
+
+def _load(side: Side, pace: Pace) -> Report:
+    """One load; once more, and said so, where it met a machine that stood still meanwhile."""
+    for _attempt in range(_ATTEMPTS - 1):
+        try:
+            return ask(side.server, side.checks(), pace)
+        except ShedError as error:
+            print(f" {side.name}: {error}; once more …", file=sys.stderr, end="", flush=True)
+    return ask(side.server, side.checks(), pace)
 
 
 def _values(plan: Plan) -> Iterator[tuple[str, Unit, Callable[[_Round], float]]]:

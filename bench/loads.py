@@ -38,6 +38,10 @@ _TIMEOUT: Final = 600.0  # seconds
 _NANOSECONDS: Final = 1e9
 
 
+class ShedError(BenchError):
+    """Checks were refused as too many; all others got the answer that they must get."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checks:
     """Encoded CheckRequests, and the kind of answer that each must get."""
@@ -91,7 +95,8 @@ class Report:
 def ask(server: Server, checks: Checks, pace: Pace, *, may_shed: bool = False) -> Report:
     """Send *checks* to *server*; one that says yes to everything is the no-op.
 
-    Raises BenchError where an answer is not what it must be, nor *may_shed* explains it.
+    Raises BenchError where an answer is not what it must be; ShedError where Checks were refused as
+    too many, unless they *may_shed*.
     """
     kinds = checks.expected(pace.count)
     if server.name == "no-op":
@@ -99,9 +104,12 @@ def ask(server: Server, checks: Checks, pace: Pace, *, may_shed: bool = False) -
     requests = [grpc_request(octets) for octets in checks.octets]
     report, answers = _run(_job(server.target, GRPC_FIELDS, requests, pace), (server.pid,), pace)
     found = _kinds(answers)
-    shed = found.pop(OVERLOADED, 0) if may_shed else 0
+    told = f"answers must be {dict(kinds)}, and were {dict(found)}"
+    shed = found.pop(OVERLOADED, 0)
     if found != kinds and not (shed and found < kinds):
-        raise BenchError(f"answers must be {dict(kinds)}, and were {dict(found)}")
+        raise BenchError(told)
+    if shed and not may_shed:
+        raise ShedError(told)
     return replace(report, shed=shed)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from bench import comparison
 from bench.comparison import CPU, P99, Addition, Plan, Side, compare
-from bench.loads import Checks, Pace, Report
-from bench.processes import Server
+from bench.loads import Checks, Pace, Report, ShedError
+from bench.processes import BenchError, Server
 from bench.rows import plus, times
 from bench.scale import Scale
 
@@ -87,3 +87,35 @@ def test_what_is_added_to_the_reference_counts_in_its_cpu_alone() -> None:
 def test_a_quick_plan_has_a_round_and_few_checks(tmp_path: Path) -> None:
     assert Plan.of(Scale(tmp_path, quick=True), rounds=9) == Plan(1, 100, 200)
     assert Plan.of(Scale(tmp_path), rounds=9, rate=500) == Plan(9, 1000, 4000, 500)
+
+
+def test_a_load_that_was_shed_is_repeated_with_new_checks_and_said_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes: list[Report | Exception] = [ShedError("too many"), Report(0.0, 1.0, [], [])]
+    asked: list[Checks] = []
+
+    def ask(_server: Server, checks: Checks, _pace: Pace) -> Report:
+        asked.append(checks)
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(comparison, "ask", ask)
+    made = iter([CHECKS, Checks.all_of("allow", [b"new"])])
+    comparison._load(Side(OURS, lambda: next(made)), Pace(1))
+    assert [checks.octets for checks in asked] == [[b""], [b"new"]]
+    assert "authz-service: too many; once more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ShedError("too many"), BenchError("wrong")])
+def test_what_is_shed_again_and_again_or_wrong_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def ask(*_arguments: object) -> Report:
+        raise error
+
+    monkeypatch.setattr(comparison, "ask", ask)
+    with pytest.raises(type(error), match=str(error)):
+        comparison._load(Side(OURS, lambda: CHECKS), Pace(1))
