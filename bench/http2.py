@@ -27,6 +27,7 @@ _PRIORITY: Final = 0x20
 _DEFAULT_WINDOW: Final = 65_535
 _FRAME_SIZE: Final = 16_384  # the peer's least, so that we need not ask
 _OUR_WINDOW: Final = 2**20
+_REFUSED_STREAM: Final = (7).to_bytes(4)  # nothing of it was processed (section 8.7)
 _HEADER_TABLE_SIZE: Final = 1
 _ENABLE_PUSH: Final = 2
 _MAX_CONCURRENT_STREAMS: Final = 3
@@ -80,7 +81,8 @@ class Request:
 class Answer:
     """What came back: the first octet of its header block, which tells its status, and its body.
 
-    *octets* are both. Of a field `:status: 200` the block is `88`, by the static table.
+    *octets* are both. Of a field `:status: 200` the block is `88`, by the static table. They are
+    empty where the peer refused the stream, since it has too many.
     """
 
     stream: int
@@ -161,6 +163,9 @@ class Client:
                     self._out.append(Frame(FrameType.SETTINGS, _ACK, 0, b"").encode())
                 case FrameType.PING if not frame.flags & _ACK:
                     self._out.append(Frame(FrameType.PING, _ACK, 0, frame.payload).encode())
+                case FrameType.RST_STREAM if frame.payload == _REFUSED_STREAM:
+                    del self._partial[frame.stream]
+                    yield Answer(frame.stream, b"")
                 case FrameType.RST_STREAM | FrameType.GOAWAY | FrameType.CONTINUATION:
                     name = FrameType(frame.type).name
                     raise Http2Error(f"{name} on stream {frame.stream}: {frame.payload[:200]!r}")

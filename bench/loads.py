@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 ALLOW: Final = "allow"
 """The kind of an answer that lets a request pass; a refusal's is its reason."""
 OVERLOADED: Final = "overloaded"
+REFUSED: Final = "stream refused"
+"""The kinds of an answer that came of too many Checks at a time: the service's, and gRPC's."""
 
 _OK: Final = b"\x88"  # `:status: 200`, by HPACK's static table
 _PREFIX: Final = 5  # gRPC's: compressed or not, and the length
@@ -105,7 +107,7 @@ def ask(server: Server, checks: Checks, pace: Pace, *, may_shed: bool = False) -
     report, answers = _run(_job(server.target, GRPC_FIELDS, requests, pace), (server.pid,), pace)
     found = _kinds(answers)
     told = f"answers must be {dict(kinds)}, and were {dict(found)}"
-    shed = found.pop(OVERLOADED, 0)
+    shed = found.pop(OVERLOADED, 0) + found.pop(REFUSED, 0)
     if found != kinds and not (shed and found < kinds):
         raise BenchError(told)
     if shed and not may_shed:
@@ -135,6 +137,8 @@ def kind_of(octets: bytes) -> str:
 
     An answer without a message is a gRPC error: those come in trailers alone.
     """
+    if not octets:
+        return REFUSED
     if octets[:1] != _OK or len(octets) < 1 + _PREFIX:
         return "no answer"
     try:

@@ -118,6 +118,14 @@ def test_an_answer_in_trailers_alone_has_no_body() -> None:
     assert received(made, block) == [Answer(stream, b"\x88")]
 
 
+def test_a_stream_that_the_peer_refuses_is_an_answer_without_anything() -> None:
+    made = client()
+    stream = made.ask(0)
+    refused = Frame(FrameType.RST_STREAM, 0, stream, (7).to_bytes(4))
+    assert received(made, refused) == [Answer(stream, b"")]
+    assert made.in_flight == 0
+
+
 def test_settings_and_pings_are_acknowledged() -> None:
     made = client()
     received(made, Frame(FrameType.SETTINGS, 0, 0, b""), Frame(FrameType.PING, 0, 0, b"12345678"))

@@ -42,7 +42,7 @@ SHED = response("deny", "overloaded", code=14, allows=False)
         (b"\x88" + bytes(5) + b"\xff", "unreadable"),
         (b"\x88", "no answer"),
         (b"\x8d" + bytes(5) + YES, "no answer"),
-        (b"", "no answer"),
+        (b"", "stream refused"),
     ],
 )
 def test_an_answer_is_an_allow_or_a_refusal_with_its_reason(octets: bytes, kind: str) -> None:
