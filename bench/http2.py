@@ -163,6 +163,8 @@ class Client:
                     self._out.append(Frame(FrameType.SETTINGS, _ACK, 0, b"").encode())
                 case FrameType.PING if not frame.flags & _ACK:
                     self._out.append(Frame(FrameType.PING, _ACK, 0, frame.payload).encode())
+                case FrameType.RST_STREAM if frame.stream not in self._partial:
+                    pass  # answered already: what we had to say did not matter any more
                 case FrameType.RST_STREAM if frame.payload == _REFUSED_STREAM:
                     del self._partial[frame.stream]
                     yield Answer(frame.stream, b"")

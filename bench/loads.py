@@ -33,6 +33,8 @@ ALLOW: Final = "allow"
 OVERLOADED: Final = "overloaded"
 REFUSED: Final = "stream refused"
 """The kinds of an answer that came of too many Checks at a time: the service's, and gRPC's."""
+NO_ANSWER: Final = "no answer"
+"""The kind of a gRPC error, such as that of a deadline."""
 
 _OK: Final = b"\x88"  # `:status: 200`, by HPACK's static table
 _PREFIX: Final = 5  # gRPC's: compressed or not, and the length
@@ -81,8 +83,8 @@ class Report:
     per_second: float
     moments: Sequence[float]
     latencies: Sequence[float]
-    shed: int = 0
-    """How many Checks were refused as too many, where a load may have such."""
+    failed: int = 0
+    """How many Checks were refused as too many or not answered, where a load may have such."""
 
     def percentile(self, share: float) -> float:
         """What *share* of the requests did not take longer than."""
@@ -94,11 +96,12 @@ class Report:
         return [latency for moment, latency in pairs if start <= moment <= end]
 
 
-def ask(server: Server, checks: Checks, pace: Pace, *, may_shed: bool = False) -> Report:
+def ask(server: Server, checks: Checks, pace: Pace, *, may_fail: bool = False) -> Report:
     """Send *checks* to *server*; one that says yes to everything is the no-op.
 
     Raises BenchError where an answer is not what it must be; ShedError where Checks were refused as
-    too many, unless they *may_shed*.
+    too many. Where they *may_fail*, those and gRPC errors are counted, and a wrong answer is still
+    an error.
     """
     kinds = checks.expected(pace.count)
     if server.name == "no-op":
@@ -107,12 +110,13 @@ def ask(server: Server, checks: Checks, pace: Pace, *, may_shed: bool = False) -
     report, answers = _run(_job(server.target, GRPC_FIELDS, requests, pace), (server.pid,), pace)
     found = _kinds(answers)
     told = f"answers must be {dict(kinds)}, and were {dict(found)}"
-    shed = found.pop(OVERLOADED, 0) + found.pop(REFUSED, 0)
-    if found != kinds and not (shed and found < kinds):
+    failures = (OVERLOADED, REFUSED, NO_ANSWER) if may_fail else (OVERLOADED, REFUSED)
+    failed = sum(found.pop(kind, 0) for kind in failures)
+    if found != kinds and not (failed and found < kinds):
         raise BenchError(told)
-    if shed and not may_shed:
+    if failed and not may_fail:
         raise ShedError(told)
-    return replace(report, shed=shed)
+    return replace(report, failed=failed)
 
 
 def fetch(
@@ -140,7 +144,7 @@ def kind_of(octets: bytes) -> str:
     if not octets:
         return REFUSED
     if octets[:1] != _OK or len(octets) < 1 + _PREFIX:
-        return "no answer"
+        return NO_ANSWER
     try:
         response = CheckResponse.FromString(octets[1 + _PREFIX :])
     except DecodeError:

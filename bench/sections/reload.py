@@ -33,10 +33,10 @@ _BEFORE: Final = 0.5  # seconds of load before the policy changes
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """The latencies that count, the Checks that were refused, and how long the reload took."""
+    """The latencies that count, the Checks that failed, and how long the reload took."""
 
     latencies: list[float]
-    shed: int
+    failed: int
     reload: float = 0.0
 
 
@@ -63,7 +63,7 @@ def rows(scale: Scale) -> Iterator[Row]:
         checks = Kind.ALLOWED.checks(issuer, 100)
         with service(written.text(), scale.directory) as running:
             ask(running, checks, Pace(1000, at_once=16))  # to warm up
-            load = partial(ask, running, checks, Pace(seconds * _RATE, rate=_RATE), may_shed=True)
+            load = partial(ask, running, checks, Pace(seconds * _RATE, rate=_RATE), may_fail=True)
             ways = [partial(_reloading, running, load, written), partial(_undisturbed, load)]
             rounds = in_turns(ways, scale.pick(5, 1))
     during, without = zip(*rounds, strict=True)
@@ -78,14 +78,14 @@ def _rows(name: str, during: Sequence[_Round], without: Sequence[_Round]) -> Ite
         reference = Reference("undisturbed", references)
         yield Row(f"{name}: {label}, {_RATE:,}/s", figures, reference)
     yield Row(f"{name}: until in use, {_RATE:,}/s", [each.reload for each in during])
-    shed, others = ([each.shed for each in side] for side in (during, without))
+    failed, others = ([each.failed for each in side] for side in (during, without))
     reference = Reference("undisturbed", others)
-    yield Row(f"{name}: Checks refused", shed, reference, at_most(0), Unit.COUNT)
+    yield Row(f"{name}: Checks that failed", failed, reference, at_most(0), Unit.COUNT)
 
 
 def _undisturbed(load: Callable[[], Report]) -> _Round:
     report = load()
-    return _Round(list(report.latencies), report.shed)
+    return _Round(list(report.latencies), report.failed)
 
 
 def _reloading(running: Service, load: Callable[[], Report], written: _Policy) -> _Round:
@@ -100,7 +100,7 @@ def _reloading(running: Service, load: Callable[[], Report], written: _Policy) -
         report = loading.result()
         if max(report.moments) < end:
             raise BenchError(f"the load was over before the reload, which took {end - start:.1f} s")
-        return _Round(report.between(start, end), report.shed, end - start)
+        return _Round(report.between(start, end), report.failed, end - start)
 
 
 def _replace(file: Path, text: str) -> None:

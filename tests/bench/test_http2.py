@@ -126,6 +126,13 @@ def test_a_stream_that_the_peer_refuses_is_an_answer_without_anything() -> None:
     assert made.in_flight == 0
 
 
+def test_a_reset_after_the_answer_changes_nothing() -> None:
+    made = client()
+    stream = made.ask(0)
+    reset = Frame(FrameType.RST_STREAM, 0, stream, bytes(4))
+    assert received(made, *answer(stream), reset) == [Answer(stream, b"\x88yes")]
+
+
 def test_settings_and_pings_are_acknowledged() -> None:
     made = client()
     received(made, Frame(FrameType.SETTINGS, 0, 0, b""), Frame(FrameType.PING, 0, 0, b"12345678"))

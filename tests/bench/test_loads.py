@@ -78,13 +78,13 @@ def test_a_single_answer_that_is_another_one_is_an_error(wrong: bytes, tmp_path:
         ask(server, checks, Pace(9))
 
 
-def test_where_a_load_may_shed_those_are_counted_and_others_still_an_error(tmp_path: Path) -> None:
+def test_where_checks_may_fail_those_are_counted_and_others_still_an_error(tmp_path: Path) -> None:
     answers = {b"yes": YES, b"no": NO, b"shed": SHED}
     with answering(lambda octets: answers[octets], tmp_path) as server:
-        checks = Checks.all_of(ALLOW, [b"yes", b"shed", b"yes"])
-        assert ask(server, checks, Pace(3), may_shed=True).shed == 1
+        checks = Checks.all_of(ALLOW, [b"yes", b"shed", b"error", b"yes"])
+        assert ask(server, checks, Pace(4), may_fail=True).failed == 2
         with pytest.raises(BenchError, match="missing_token"):
-            ask(server, Checks.all_of(ALLOW, [b"shed", b"no"]), Pace(2), may_shed=True)
+            ask(server, Checks.all_of(ALLOW, [b"shed", b"no"]), Pace(2), may_fail=True)
 
 
 def test_the_no_op_says_yes_to_everything(tmp_path: Path) -> None:
