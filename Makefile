@@ -63,12 +63,8 @@ proto: $(VENV)/.installed ## generate authz_service/_proto from proto/
 rules: $(VENV)/.installed ## generate the PrometheusRule from deploy/monitoring/alerts.yaml
 	@$(BIN)/python deploy/monitoring/generate.py
 
-bench: $(VENV)/.installed ## measurements that take minutes (ARGS=--quick for fewer)
-	@PYTHONPATH=. $(BIN)/python bench/memory.py $(ARGS)
-	@PYTHONPATH=. $(BIN)/python bench/policy.py $(ARGS)
-	@PYTHONPATH=. $(BIN)/python bench/sizing.py $(ARGS)
-	@PYTHONPATH=. $(BIN)/python bench/shapes.py $(ARGS)
-	@PYTHONPATH=. $(BIN)/python bench/token_cache.py $(ARGS)
+bench: $(VENV)/.installed ## what everything costs, each beside a reference, in twenty minutes (ARGS=--quick, ARGS='--only warm,memory')
+	@$(BIN)/python -m bench $(ARGS)
 
 fuzz: $(VENV)/.fuzz-installed ## feed every input with what nobody thought of, a minute each (ARGS='--seconds 10 --target token')
 	@$(BIN)/python -m fuzz $(ARGS)

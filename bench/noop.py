@@ -1,9 +1,14 @@
-"""A server that allows every Check and looks at nothing: what gRPC in Python costs by itself.
+"""A server that allows every Check and decides nothing: what gRPC in Python costs by itself.
 
-Prints its port, and serves until it is told to stop.
+`python -m bench.noop ANSWER LISTEN`: every CheckRequest is deserialized, and the CheckResponse in
+the file ANSWER serialized. Prints where it listens, and serves until it is told to stop. Everything
+else is as in the service: `grpc.aio`, uvloop, one process.
 """
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import grpc.aio
 import uvloop
@@ -13,16 +18,13 @@ from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
     CheckResponse,
 )
 
-_ALLOW = CheckResponse()
 
+async def _serve(answer: CheckResponse, listen: str) -> None:
+    async def check(
+        _message: CheckRequest, _context: grpc.aio.ServicerContext[CheckRequest, CheckResponse]
+    ) -> CheckResponse:
+        return answer
 
-async def _check(
-    _message: CheckRequest, _context: grpc.aio.ServicerContext[CheckRequest, CheckResponse]
-) -> CheckResponse:
-    return _ALLOW
-
-
-async def _serve() -> None:
     server = grpc.aio.server()
     server.add_generic_rpc_handlers(
         (
@@ -30,7 +32,7 @@ async def _serve() -> None:
                 "envoy.service.auth.v3.Authorization",
                 {
                     "Check": grpc.unary_unary_rpc_method_handler(
-                        _check,
+                        check,
                         request_deserializer=CheckRequest.FromString,
                         response_serializer=CheckResponse.SerializeToString,
                     )
@@ -38,11 +40,11 @@ async def _serve() -> None:
             ),
         )
     )
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(listen)
     await server.start()
-    print(port, flush=True)
+    print(listen if listen.startswith("unix:") else f"127.0.0.1:{port}", flush=True)
     await server.wait_for_termination()
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve())
+    uvloop.run(_serve(CheckResponse.FromString(Path(sys.argv[1]).read_bytes()), sys.argv[2]))

@@ -17,7 +17,7 @@ from tests.support.leak_reports import pytest_configure, pytest_runtest_makerepo
 
 __all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]
 
-_WITH_SOCKETS = {"cli", "demo", "deploy", "e2e", "edge", "faults", "keys", "server"}
+_WITH_SOCKETS = {"bench", "cli", "demo", "deploy", "e2e", "edge", "faults", "keys", "server"}
 _HERE = Path(__file__).parent
 
 settings.register_profile("any machine", deadline=None)
