@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from authz_service.core.bearer import BearerToken
 from authz_service.core.claims import AccessTokenClaims, validate
 from authz_service.core.jws import CompactJws, verify
+from authz_service.core.verified import VerifiedToken
 from bench.in_process import Judged, seconds_each
 from bench.minting import ALGORITHMS, primitive_seconds
 from bench.rows import Reference, Row, plus
@@ -50,11 +51,7 @@ class _Verifier:
         for token in tokens:
             jws = CompactJws.parse(BearerToken(token))
             key = self._keys.select(alg=jws.header.alg, kid=jws.header.kid)
-            claims = AccessTokenClaims.parse(verify(jws, key), self._issuer)
-            validate(
-                claims,
-                self._requirement,
-                issuer=self._issuer,
-                attributes=self._attributes,
-                now=self._now,
-            )
+            payload = verify(jws, key)
+            claims = AccessTokenClaims.parse(payload, self._issuer)
+            token = VerifiedToken(self._issuer, self._keys, key, jws.header, payload, claims)
+            validate(token, self._requirement, attributes=self._attributes, now=self._now)
