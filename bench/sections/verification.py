@@ -53,5 +53,5 @@ class _Verifier:
             key = self._keys.select(alg=jws.header.alg, kid=jws.header.kid)
             payload = verify(jws, key)
             claims = AccessTokenClaims.parse(payload, self._issuer)
-            token = VerifiedToken(self._issuer, self._keys, key, jws.header, payload, claims)
-            validate(token, self._requirement, attributes=self._attributes, now=self._now)
+            verified = VerifiedToken(self._issuer, self._keys, key, jws.header, payload, claims)
+            validate(verified, self._requirement, attributes=self._attributes, now=self._now)
