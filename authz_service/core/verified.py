@@ -145,7 +145,7 @@ class TokenCacheLimits:
     """How many tokens are remembered at the most, and how many bytes they may take. 0 is none."""
 
     entries: int = 2048
-    bytes: int = 4 * 1024 * 1024
+    bytes: int = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

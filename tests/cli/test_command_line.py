@@ -96,7 +96,7 @@ def test_help_of_serve_names_every_option_its_default_and_its_variable() -> None
     assert result.exit_code == 0
     for name in _SETTINGS:
         assert f"--{name} " in result.stdout
-    for text in ("127.0.0.1:9191", "127.0.0.1:9192", "json", "info", "2048", "4194304"):
+    for text in ("127.0.0.1:9191", "127.0.0.1:9192", "json", "info", "2048", "16777216"):
         assert text in result.stdout
 
 
