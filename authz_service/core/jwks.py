@@ -66,6 +66,21 @@ class VerificationKey:
         """Raise an exception unless *signature* is this key's over *signing_input*."""
         ALGORITHMS[alg].verify(self.jwk, signing_input, signature)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the members of the JWK: the key that the library made of them is not picklable."""
+        made_of = (self.kid, self.algorithms, self.signature_bytes, self.thumbprint)
+        return _unpickle_key, (*made_of, self.jwk.export_public(as_dict=True))
+
+
+def _unpickle_key(
+    kid: str | None,
+    algorithms: frozenset[str],
+    signature_bytes: int,
+    thumbprint: str,
+    members: Mapping[str, str],
+) -> VerificationKey:
+    return VerificationKey(kid, algorithms, signature_bytes, thumbprint, JWK(**members))
+
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
@@ -73,6 +88,14 @@ class KeySet:
 
     keys: tuple[VerificationKey, ...]
     dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Keep a copy of *dropped* that nobody changes."""
+        object.__setattr__(self, "dropped", MappingProxyType(dict(self.dropped)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle *dropped* as a dict: a read-only view of one is not picklable."""
+        return KeySet, (self.keys, dict(self.dropped))
 
     def select(self, *, alg: str, kid: str | None) -> VerificationKey:
         """Find the one key for a token that names *alg* and perhaps *kid*.
@@ -114,7 +137,7 @@ def parse_jwk_set(document: bytes) -> KeySet:
                 keys.append(key)
     if not keys:
         raise IssuerError("the key set has no usable key", keys=len(entries))
-    return KeySet(tuple(keys), MappingProxyType(dict(dropped)))
+    return KeySet(tuple(keys), dropped)
 
 
 class _UnusableKeyError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -314,6 +315,29 @@ def test_the_same_key_twice_is_still_one() -> None:
     keys = parse(public, public, {**public, "x5t": "other"})
     assert len(keys.keys) == 1
     assert keys.select(alg="ES384", kid="key-1").kid == "key-1"
+
+
+@pytest.mark.parametrize("alg", [*ALGORITHMS, "EdDSA/Ed448"])
+def test_a_set_that_went_to_another_process_is_the_same_and_verifies_the_same(alg: str) -> None:
+    signing = signing_key(alg)
+    sent = parse(signing.private, {"kty": "oct"})
+    came = pickle.loads(pickle.dumps(sent))  # noqa: S301 - pickled one line up
+    assert came == sent
+    assert came.dropped == {"key_type": 1}
+    key = came.select(alg=signing.alg, kid=KID)
+    assert repr(key) == repr(sent.keys[0])
+    assert key.jwk == sent.keys[0].jwk
+    signature = signing.sign(b"signed")
+    key.verify(signing.alg, b"signed", signature)
+    with pytest.raises(InvalidSignature):
+        key.verify(signing.alg, b"changed", signature)
+
+
+def test_what_was_dropped_is_counted_once_and_for_all() -> None:
+    counted = {"key_type": 1}
+    keys = KeySet((), counted)
+    counted["key_type"] = 2
+    assert keys.dropped == {"key_type": 1}
 
 
 # Selection: exactly one key, or none.
