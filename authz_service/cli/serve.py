@@ -14,10 +14,9 @@ from authz_service.cli.exits import refuse
 from authz_service.cli.path_arguments import paths
 from authz_service.cli.serving import key_storage, limits, listening, log_output, token_cache
 from authz_service.cli.serving.setting import setting
-from authz_service.policy import PolicyError
 from authz_service.server import background
 from authz_service.server.listen import ListenError
-from authz_service.server.service import serve
+from authz_service.server.loading import LoadError, Loading, Refused
 from authz_service.server.settings import ServeSettings
 from authz_service.telemetry import logs
 from authz_service.telemetry.logs.foreign import as_events
@@ -50,13 +49,23 @@ def command(log: LogSettings, **others: Any) -> None:  # noqa: ANN401 - fields o
     logs.configure(log_format=log.log_format, level=log.level)
     with as_events():
         try:
-            _run(serve(ServeSettings(log=log, **others)))
-        except PolicyError as error:
-            refuse(*(str(problem) for problem in error.problems))
-        except ListenError as error:
+            _run(_service(ServeSettings(log=log, **others)))
+        except (LoadError, ListenError) as error:
             refuse(f"authz-service: {error}")
     if not logs.finish() or background.is_busy():
         os._exit(0)
+
+
+def _service(settings: ServeSettings) -> Coroutine[None, None, None]:
+    """The service, with its policy. Raises LoadError."""
+    with Loading(settings.policy) as loading:
+        # The most of what a start takes: the policy is loaded meanwhile.
+        from authz_service.server.service import serve  # noqa: PLC0415
+
+        loaded = loading.result()
+    if isinstance(loaded, Refused):
+        refuse(*(str(problem) for problem in loaded.problems))
+    return serve(settings, loaded)
 
 
 def _be_deaf() -> None:

@@ -18,12 +18,13 @@ import yaml
 from authz_service.policy.problems import PolicyError, Position, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
 ValuePath = tuple[str | int, ...]
+_Place = tuple[int, int]
+"""Line and column; a `Position` of each value would take longer than to read the file."""
 
-MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 MAX_DEPTH: Final = 32
 MAX_VALUES: Final = 150_000
 """Values of one file: each can be a mistake, and each mistake costs time and memory."""
@@ -47,8 +48,8 @@ class Document:
     file: str
     value: Value = None
     problems: list[Problem] = field(default_factory=list)
-    _values: dict[ValuePath, Position] = field(default_factory=dict)
-    _keys: dict[ValuePath, Position] = field(default_factory=dict)
+    _values: dict[ValuePath, _Place] = field(default_factory=dict)
+    _keys: dict[ValuePath, _Place] = field(default_factory=dict)
 
     def position(self, path: ValuePath, *, key: bool = False) -> Position:
         """Where the value at *path* stands (its key, if *key*), or the nearest value around it.
@@ -61,7 +62,7 @@ class Document:
             if (*known, step) in self._values:
                 known = (*known, step)
         places = self._keys if key and known in self._keys else self._values
-        return places.get(known, Position(self.file, 1, 1))
+        return Position(self.file, *places.get(known, (1, 1)))
 
 
 def read_document(
@@ -87,10 +88,11 @@ class _Reader:
         self._text = text
         self._environment = environment
         self._count = 0
-        self._events: Iterator[yaml.Event] = yaml.parse(_yaml_of(file, text), _YAML_LOADER)
+        self._next: Callable[[], yaml.Event]  # gives one event after the other
 
     def read(self) -> Document:
         try:
+            self._next = _YAML_LOADER(_yaml_of(self._document.file, self._text)).get_event
             self._next()  # the stream starts
             if isinstance(event := self._next(), yaml.StreamEndEvent):
                 why = f"the file is empty: start with {self._begins_with}"
@@ -112,11 +114,8 @@ class _Reader:
             raise PolicyError(problems) from error
         return self._document
 
-    def _next(self) -> yaml.Event:
-        return next(self._events)
-
     def _value(self, event: Any, path: ValuePath, depth: int) -> Value:  # noqa: ANN401
-        self._document._values[path] = self._at(event.start_mark)  # noqa: SLF001 - it is its maker
+        self._document._values[path] = _place(event.start_mark)  # noqa: SLF001 - it is its maker
         self._count += 1
         if self._count > MAX_VALUES:
             raise self._error(event.start_mark, f"more than {MAX_VALUES} values: use several files")
@@ -147,14 +146,14 @@ class _Reader:
             self._refuse_anchors_and_tags(event)
             if not isinstance(event, yaml.ScalarEvent):
                 raise self._error(event.start_mark, "a key must be a string")
-            key, position = event.value, self._at(event.start_mark)
-            inner = (*path, key)
+            key, inner = event.value, (*path, event.value)
             if key in members:
                 first = self._document.position(inner, key=True)
+                position = self._at(event.start_mark)
                 self._problem(position, f'"{key}" is here already, at line {first.line}')
                 self._value(self._next(), (_OUT_OF_THE_WAY, *inner), depth + 1)
                 continue
-            self._document._keys[inner] = position  # noqa: SLF001 - it is its maker
+            self._document._keys[inner] = _place(event.start_mark)  # noqa: SLF001 - as above
             members[key] = self._value(self._next(), inner, depth + 1)
         return members
 
@@ -169,9 +168,11 @@ class _Reader:
             return int(text)
         if plain and _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
             return number
-        return self._with_environment(text, self._at(event.start_mark))
+        return self._with_environment(text, event.start_mark) if "${" in text else text
 
-    def _with_environment(self, text: str, position: Position) -> str:
+    def _with_environment(self, text: str, mark: Any) -> str:  # noqa: ANN401 - as below
+        position = self._at(mark)
+
         def value(reference: re.Match[str]) -> str:
             if reference["bad"]:
                 self._problem(position, "after ${ comes a name and }; write $${ for a literal ${")
@@ -181,18 +182,20 @@ class _Reader:
                 self._problem(position, f"the environment variable {name} is not set")
             return self._environment.get(name, "")
 
-        return _REFERENCE.sub(value, text) if "${" in text else text
+        return _REFERENCE.sub(value, text)
 
     def _at(self, mark: Any) -> Position:  # noqa: ANN401 - PyYAML's events and marks have no common type
-        if mark is None:
-            return Position(self._document.file, 1, 1)
-        return Position(self._document.file, mark.line + 1, mark.column + 1)
+        return Position(self._document.file, *_place(mark))
 
     def _problem(self, position: Position, message: str) -> None:
         self._document.problems.append(Problem(position, message))
 
     def _error(self, mark: Any, message: str) -> PolicyError:  # noqa: ANN401
         return PolicyError([*self._document.problems, Problem(self._at(mark), message)])
+
+
+def _place(mark: Any) -> _Place:  # noqa: ANN401 - as above
+    return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
 
 
 _SURROGATES: Final = re.compile(

@@ -9,11 +9,10 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
-from authz_service.policy.document import MAX_FILE_BYTES
-
 if TYPE_CHECKING:
     from pathlib import Path
 
+MAX_FILE_BYTES: Final = 4 * 1024 * 1024
 SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 _SCHEMA_ENDING: Final = ".schema.json"  # what `authz-service schema` writes for editors
 TEST_ENDING: Final = "_test"

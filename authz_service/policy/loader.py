@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_service.policy.compiler import PolicySource, compile_policy
-from authz_service.policy.document import MAX_FILE_BYTES, read_document
-from authz_service.policy.files import FilesRead, is_directory
+from authz_service.policy.document import read_document
+from authz_service.policy.files import MAX_FILE_BYTES, FilesRead, is_directory
 from authz_service.policy.problems import PolicyError, Position, Problem
 from authz_service.policy.validate import validate_document
 
@@ -29,13 +29,6 @@ class LoadedPolicy:
 
     policy: Policy
     sources: tuple[PolicySource, ...]
-
-
-def load_policy(
-    paths: Iterable[Path], *, environment: Mapping[str, str], files: FilesRead | None = None
-) -> Policy:
-    """Read the policy that *paths* make together, as `load` does, and forget its files."""
-    return load(paths, environment=environment, files=files).policy
 
 
 def load(

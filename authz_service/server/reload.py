@@ -2,8 +2,9 @@
 
 Theory of operation. Anybody may ask for a reload, as often as they like: one is done at a time, and
 what is asked meanwhile is one more. Files that read as they did before are no reload, unless
-somebody insists. Reading and compiling happen in a thread. Where the files changed while they were
-read, the result may be a mixture that nobody wrote, so it is thrown away and they are read again.
+somebody insists. Reading and compiling happen in another process (see `loading`). Where the files
+changed while they were read, the result may be a mixture that nobody wrote, so it is thrown away
+and they are read again.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol
 
 import structlog
 
-from authz_service.policy import PolicyError
-from authz_service.policy.difference import difference, shortened
-from authz_service.policy.files import FilesRead
+from authz_service.policy.difference import shortened
 from authz_service.server.background import in_background
+from authz_service.server.loading import LoadError, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from authz_service.core.policy import Policy
+    from authz_service.server.loading import Loaded
 
 MAX_PROBLEMS: Final = 50
 """Problems of a policy that are logged; of more, how many there are."""
@@ -37,9 +38,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Load(Protocol):
-    """Loads the policy, and lets *files* remember what was read. Raises PolicyError."""
+    """Loads the policy, and tells what differs from the one in use. Raises LoadError."""
 
-    def __call__(self, *, files: FilesRead) -> Policy:
+    async def __call__(self, in_use: Loaded, /) -> Loaded | Refused:
         """Load it now."""
 
 
@@ -48,24 +49,24 @@ class Reloader:
 
     def __init__(
         self,
-        policy: Policy,
-        files: FilesRead,
+        in_use: Loaded,
         load: Load,
         take: Callable[[Policy], Awaitable[None]],
         observe: Callable[[Result], None],
     ) -> None:
-        """*policy* is in use, and was loaded from *files*.
+        """*in_use* is the policy that decides now.
 
         *take* brings another one into use; *observe* is told how each reload ended.
         """
-        self._policy = policy
-        self._files = files
-        self._hash = files.hash
+        self._in_use = in_use
+        self._files = in_use.files
+        self._hash = in_use.files.hash
         self._load = load
         self._take = take
         self._observe = observe
         self._asked = asyncio.Event()
         self._insisted = False
+        self._unknown = False
         self._problems: _Problems = ()
 
     @property
@@ -107,21 +108,26 @@ class Reloader:
             insisted, self._insisted = self._insisted, False
             try:
                 await self._reload(insisted=insisted)
+            except LoadError as error:
+                self._unknown = True  # what the files hold: they are read again at the next look
+                self._refuse((str(error),))
             except Exception as error:  # noqa: BLE001 - a bug in here must not end the reloading
                 self._refuse((f"unexpected error: {type(error).__name__}",))
 
     async def _reload(self, *, insisted: bool) -> None:
-        if not insisted and await in_background(self._files.is_current):
+        known = not (insisted or self._unknown)
+        if known and await in_background(self._files.is_current):
             return
-        files, outcome = await self._read_steadily()
-        if isinstance(outcome, tuple):
-            self._files = files
-            self._refuse(outcome)
+        outcome = await self._read_steadily()
+        self._unknown = False
+        if isinstance(outcome, Refused):
+            self._files = outcome.files
+            self._refuse(tuple(str(problem) for problem in outcome.problems))
             return
-        changes = await in_background(difference, self._policy, outcome)
+        changes = outcome.changes
         # Also where no difference can be told: the new one is what the files say.
-        await self._take(outcome)
-        self._policy, self._files, self._hash = outcome, files, files.hash
+        await self._take(outcome.policy)
+        self._in_use, self._files, self._hash = outcome, outcome.files, outcome.files.hash
         recovered, self._problems = bool(self._problems), ()
         if changes:
             _log.info("policy_reloaded", **changes.as_fields())
@@ -129,28 +135,19 @@ class Reloader:
             _log.info("policy_unchanged")
         else:
             _log.debug("policy_unchanged")
-        warn_of_effects(outcome)
+        warn_of_effects(outcome.policy)
         self._observe("changed" if changes else "unchanged")
 
-    async def _read_steadily(self) -> tuple[FilesRead, Policy | _Problems]:
+    async def _read_steadily(self) -> Loaded | Refused:
         times = 0
         while True:
-            files, outcome, steady = await in_background(self._read)
-            if steady:
-                return files, outcome
+            outcome = await self._load(self._in_use)
+            if await in_background(outcome.files.is_current):
+                return outcome
             times += 1
             if times % _COMPLAIN_EVERY == 0:
                 _log.warning("policy_files_keep_changing", times=times)
             await asyncio.sleep(_PAUSE)
-
-    def _read(self) -> tuple[FilesRead, Policy | _Problems, bool]:
-        files = FilesRead()
-        outcome: Policy | _Problems
-        try:
-            outcome = self._load(files=files)
-        except PolicyError as error:
-            outcome = tuple(str(problem) for problem in error.problems)
-        return files, outcome, files.is_current()
 
     def _refuse(self, problems: _Problems) -> None:
         self._problems = problems

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
@@ -16,13 +15,11 @@ from authz_service.ext_authz.servicer import AuthorizationServicer
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
 from authz_service.keys.storage import DirectoryStorage
-from authz_service.policy import load_policy
-from authz_service.policy.files import FilesRead
 from authz_service.server import last_resort
 from authz_service.server.admin import AdminServer
 from authz_service.server.background import in_background
-from authz_service.server.collection import building_what_stays
 from authz_service.server.listen import ListenError
+from authz_service.server.loading import load_apart
 from authz_service.server.observer import CheckObserver
 from authz_service.server.readiness import Readiness
 from authz_service.server.reload import Reloader, warn_of_effects
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
     from authz_service.core.policy import Policy
     from authz_service.keys.fetch import Fetcher
     from authz_service.server.listen import Address
+    from authz_service.server.loading import Loaded, Refused
     from authz_service.server.reload import Result
     from authz_service.server.settings import ServeSettings, TransportSettings
 
@@ -57,30 +55,23 @@ _LEFT_FOR_SPANS: Final = last_resort.SPARE / 2  # seconds, where Checks took all
 _log = structlog.get_logger(__name__)
 
 
-async def serve(settings: ServeSettings) -> None:
-    """Run the service until SIGTERM or SIGINT.
+async def serve(settings: ServeSettings, loaded: Loaded) -> None:
+    """Run the service, with the policy that was *loaded*, until SIGTERM or SIGINT.
 
-    Raises PolicyError and ListenError before anything is served.
+    Raises ListenError before anything is served.
     """
-    files = FilesRead()
-    policy = _load(settings.policy, files=files)
     async with HttpFetcher(in_background) as fetcher:
-        await _Service(settings, policy, files, fetcher).run()
-
-
-def _load(paths: tuple[Path, ...], *, files: FilesRead) -> Policy:
-    with building_what_stays():
-        return load_policy(paths, environment=os.environ, files=files)
+        service = _Service(settings, loaded, fetcher)
+        del loaded  # or the first policy would stay for as long as the process
+        await service.run()
 
 
 class _Service:
     """One policy at a time, one refresher, and the two servers in front of them."""
 
-    def __init__(
-        self, settings: ServeSettings, policy: Policy, files: FilesRead, fetcher: Fetcher
-    ) -> None:
+    def __init__(self, settings: ServeSettings, loaded: Loaded, fetcher: Fetcher) -> None:
         self._settings = settings
-        self._policy = policy
+        self._policy = policy = loaded.policy
         self._changed = asyncio.Event()
         self._stopping = False
         limits, transport = settings.limits, settings.transport
@@ -102,10 +93,9 @@ class _Service:
         )
         self._rpc = RpcServer(self._servicer, limits.rpc)
         self._admin = AdminServer(self._readiness, self._metrics)
-        load = partial(_load, settings.policy)
-        self._reloader = Reloader(policy, files, load, self._take, self._observe_reload)
+        self._reloader = Reloader(loaded, self._load, self._take, self._observe_reload)
         self._watch = FileWatch(lambda: self._reloader.paths, self._reloader.ask)
-        self._watched = files.paths
+        self._watched = loaded.files.paths
         self._background: list[asyncio.Task[NoReturn]] = []
 
     async def run(self) -> None:
@@ -161,6 +151,9 @@ class _Service:
         self._reloader.insist()
         if self._tls is not None:
             self._tls.ask()
+
+    async def _load(self, in_use: Loaded) -> Loaded | Refused:
+        return await load_apart(self._settings.policy, in_use.parcel)
 
     async def _take(self, policy: Policy) -> None:
         """Bring *policy* into use, with the keys that belong to it, in one step."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def served(monkeypatch: pytest.MonkeyPatch) -> list[ServeSettings]:
     """What would have been served."""
     settings: list[ServeSettings] = []
-    monkeypatch.setattr(serve, "serve", settings.append)
+    monkeypatch.setattr(serve, "_service", settings.append)
     monkeypatch.setattr(serve, "_run", lambda _service: None)
     return settings
 

@@ -32,7 +32,7 @@ DURATIONS = (
 def limits_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ServeLimits]:
     """Run `serve` up to where it would begin, and give the limits that it has."""
     given: list[ServeSettings] = []
-    monkeypatch.setattr(serve_module, "serve", given.append)
+    monkeypatch.setattr(serve_module, "_service", given.append)
     monkeypatch.setattr(serve_module, "_run", lambda _service: None)
 
     def run(*options: str, env: Mapping[str, Any] | None = None) -> ServeLimits:

@@ -30,7 +30,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> list[ServeSettings]:
     async def serve(settings: ServeSettings) -> None:
         seen.append(settings)
 
-    monkeypatch.setattr(serve_module, "serve", serve)
+    monkeypatch.setattr(serve_module, "_service", serve)
     return seen
 
 

@@ -17,7 +17,8 @@ from authz_service.core.errors import AccessDenied
 from authz_service.core.jwks import KeySet
 from authz_service.core.policy import Policy, Public
 from authz_service.policy import PolicyError, Position, Problem, load_policy
-from authz_service.policy.document import MAX_FILE_BYTES, MAX_VALUES
+from authz_service.policy.document import MAX_VALUES
+from authz_service.policy.files import MAX_FILE_BYTES
 from authz_service.policy.validate import MOST_PROBLEMS
 from tests.policy.folder import KEY_SET, Folder, match, policy_text, requirement
 

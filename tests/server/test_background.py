@@ -38,26 +38,44 @@ def test_the_event_loop_ends_though_the_work_does_not() -> None:
     may_end.set()
 
 
-PROGRAM: Final = """
-import os, signal, sys, threading
-from authz_service.cli import serve
+THREAD: Final = """
+import os, signal, threading
 from authz_service.server import service
-loads = iter([service.load_policy])
-def load(*arguments, **named):
-    for real in loads:
-        return real(*arguments, **named)
+from authz_service.server.background import in_background
+def hang():
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait()
-service.load_policy = load
+async def load(*_arguments):
+    await in_background(hang)
+service.load_apart = load
+"""
+PROCESS: Final = """
+from authz_service.server import loading
+class Reloading(loading.Loading):
+    def __init__(self, *arguments, **named):
+        program = "import os, signal; os.kill(os.getppid(), signal.SIGTERM); signal.pause()"
+        loading._PROGRAM = program
+        super().__init__(*arguments, **named)
+really = loading.load_apart
+def load(*arguments):
+    loading.Loading = Reloading
+    return really(*arguments)
+from authz_service.server import service
+service.load_apart = load
+"""
+SERVE: Final = """
+import sys
+from authz_service.cli import serve
 serve.command(["--policy", sys.argv[1], "--listen", "127.0.0.1:0", "--admin", "off"])
 """
 
 
-def test_the_service_ends_though_a_reload_hangs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what_hangs", [THREAD, PROCESS], ids=["thread", "process"])
+def test_the_service_ends_though_a_reload_hangs(tmp_path: Path, what_hangs: str) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("version: 1\n")
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(policy)],
+        [sys.executable, "-c", what_hangs + SERVE, str(policy)],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from authz_service.policy import PolicyError, Position, Problem, load_policy
+from authz_service.policy import Position, Problem, load_policy
 from authz_service.policy.files import FilesRead
+from authz_service.policy.loading_process import outcome
 from authz_service.server import reload
+from authz_service.server.background import in_background
+from authz_service.server.loading import Loaded, LoadError, Refused, _received
 from authz_service.server.reload import MAX_PROBLEMS, Reloader
 from tests.edge.rig import PATIENCE
 from tests.support.event_loops import eventually, in_event_loop
@@ -48,21 +52,30 @@ class Rig:
         self.may_load.set()
         self.while_loading: Callable[[], object] = lambda: None
         self.fault: Exception | None = None
+        self.refused: Refused | None = None
         self.taken: list[Policy] = []
         self.results: list[str] = []
-        files = FilesRead()
-        policy = load_policy([file], environment={}, files=files)
-        self.reloader = Reloader(policy, files, self._load, self._take, self.results.append)
+        loaded = self._read()
+        assert isinstance(loaded, Loaded)
+        self.reloader = Reloader(loaded, self._load, self._take, self.results.append)
 
-    def _load(self, *, files: FilesRead) -> Policy:
+    def _read(self, previous: bytes | None = None) -> Loaded | Refused:
+        """Do here what a process of its own does, and get what it sends."""
+        sent = pickle.dumps(outcome([self.file], previous=previous, environment={}))
+        return _received(sent)
+
+    async def _load(self, in_use: Loaded) -> Loaded | Refused:
+        return await in_background(self._load_in_thread, in_use.parcel)
+
+    def _load_in_thread(self, previous: bytes) -> Loaded | Refused:
         self.loads += 1
         if self.fault is not None:
             raise self.fault
-        policy = load_policy([self.file], environment={}, files=files)
+        loaded = self._read(previous)
         self.while_loading()
         self.loading.set()
         assert self.may_load.wait(PATIENCE)
-        return policy
+        return self.refused or loaded
 
     async def _take(self, policy: Policy) -> None:
         self.taken.append(policy)
@@ -213,7 +226,7 @@ def test_the_problems_that_are_logged_are_bounded(
     @in_event_loop
     async def exchange() -> None:
         async with running(file) as rig:
-            rig.fault = PolicyError(problems)
+            rig.refused = Refused(FilesRead(), tuple(problems))
             rig.write(MORE)
             await rig.result()
             assert len(rig.reloader.warnings[0]) <= 300
@@ -240,6 +253,25 @@ def test_a_bug_in_loading_is_a_bad_reload_and_not_the_end_of_reloading(
 
     exchange()
     assert events[0]["problems"] == ["unexpected error: RuntimeError"]
+
+
+def test_a_load_that_fails_is_a_bad_reload_and_is_tried_again_though_nothing_has_changed(
+    file: Path, events: list[MutableMapping[str, Any]]
+) -> None:
+    @in_event_loop
+    async def exchange() -> None:
+        async with running(file) as rig:
+            rig.fault = LoadError("the process that loads the policy was ended by SIGKILL")
+            rig.reloader.insist()
+            assert await rig.result() == "failed"
+            assert rig.taken == []
+            rig.fault = None
+            rig.reloader.ask()
+            assert await rig.result(2) == "unchanged"
+            assert rig.reloader.warnings == ()
+
+    exchange()
+    assert events[0]["problems"] == ["the process that loads the policy was ended by SIGKILL"]
 
 
 @in_event_loop

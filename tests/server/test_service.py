@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import time
+import weakref
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ from authz_service.ext_authz.convert import to_http_request
 from authz_service.ext_authz.servicer import DecidedCheck
 from authz_service.policy.files import FilesRead
 from authz_service.server.listen import ListenError, TcpAddress, UnixAddress
+from authz_service.server.loading import Loaded
 from authz_service.server.service import _Service, serve
 from authz_service.server.settings import ServeSettings
 from tests.edge.rig import PATIENCE, edge, reason, servicer
@@ -34,6 +36,7 @@ from tests.server.processes import (
     policy_with,
     service,
 )
+from tests.support.event_loops import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -281,7 +284,9 @@ def test_a_service_whose_task_is_cancelled_stops_in_order(tmp_path: Path) -> Non
 
     async def exchange() -> None:
         settings = ServeSettings((), UnixAddress(path), None)
-        running = asyncio.create_task(_Service(settings, Policy(), FilesRead(), _NoIssuer()).run())
+        running = asyncio.create_task(
+            _Service(settings, Loaded(Policy(), FilesRead()), _NoIssuer()).run()
+        )
         async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
             stub = health_pb2_grpc.HealthStub(channel)
             request = health_pb2.HealthCheckRequest(service="")
@@ -298,13 +303,34 @@ def test_a_service_whose_task_is_cancelled_stops_in_order(tmp_path: Path) -> Non
     asyncio.run(exchange())
 
 
+def test_the_first_policy_does_not_stay_once_another_has_its_place(tmp_path: Path) -> None:
+    file, path = tmp_path / "policy.yaml", tmp_path / "authz.sock"
+
+    async def exchange() -> None:
+        file.write_text(PUBLIC_ONLY)
+        loaded = Loaded(policy_from(PUBLIC_ONLY), FilesRead())
+        loaded.files.read(file)
+        first = weakref.ref(loaded.files)
+        file.write_text("version: 1\n")
+        settings = ServeSettings((file,), UnixAddress(path), None)
+        running = asyncio.create_task(serve(settings, loaded))
+        del loaded
+        await eventually(path.exists)
+        await eventually(lambda: first() is None)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(exchange())
+
+
 def test_what_a_reload_has_taken_away_is_no_series_any_more(tmp_path: Path) -> None:
     """Or a policy that is rewritten every second would fill the memory."""
     policies = [policy_from(PUBLIC_ONLY.replace("shopping", name)) for name in ("one", "other")]
 
     async def exchange() -> None:
         settings = ServeSettings((), UnixAddress(tmp_path / "authz.sock"), None)
-        running = _Service(settings, policies[0], FilesRead(), _NoIssuer())
+        running = _Service(settings, Loaded(policies[0], FilesRead()), _NoIssuer())
         request = to_http_request(check_request("/healthz"))
         decided = authorize(request, policy=policies[0], keys={}, now=0)
         running._observe(DecidedCheck(request, decided, 0.001))
@@ -317,13 +343,12 @@ def test_what_a_reload_has_taken_away_is_no_series_any_more(tmp_path: Path) -> N
 
 def test_an_admin_port_that_is_taken_stops_the_rpc_server_too(tmp_path: Path) -> None:
     path = tmp_path / "authz.sock"
-    policy = tmp_path / "policy.yaml"
-    policy.write_text(PUBLIC_ONLY)
+    loaded = Loaded(policy_from(PUBLIC_ONLY), FilesRead())
 
     async def exchange(port: int) -> None:
         admin = TcpAddress("127.0.0.1", port)
         with pytest.raises(ListenError, match=str(port)):
-            await serve(ServeSettings((policy,), UnixAddress(path), admin))
+            await serve(ServeSettings((), UnixAddress(path), admin), loaded)
         async with edge(servicer(), UnixAddress(path)) as caller:
             assert (await caller.check(check_request("/healthz"))).status.code == 0
 

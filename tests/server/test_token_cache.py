@@ -17,6 +17,7 @@ from authz_service.demo.signing_keys import SigningKeys
 from authz_service.keys.fetch import Fetched
 from authz_service.policy.files import FilesRead
 from authz_service.server.listen import UnixAddress
+from authz_service.server.loading import Loaded
 from authz_service.server.service import _Service
 from authz_service.server.settings import ServeSettings
 from tests.edge.rig import Caller, reason
@@ -75,7 +76,7 @@ async def running(
     fetcher = MemoryFetcher({JWKS_URI: published(*keys)})
     cache = limits or TokenCacheLimits()
     settings = ServeSettings((), UnixAddress(path), None, token_cache=cache)
-    service = _Service(settings, policy_from(POLICY), FilesRead(), fetcher)
+    service = _Service(settings, Loaded(policy_from(POLICY), FilesRead()), fetcher)
     task = asyncio.create_task(service.run())
     try:
         async with grpc.aio.insecure_channel(f"unix:{path}") as channel:

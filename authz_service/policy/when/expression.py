@@ -78,6 +78,10 @@ class WhenExpression:
             expression,
         )
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the text: what the library made of it is not picklable."""
+        return WhenExpression.parse, (self.text,)
+
     def holds(self, members: JsonObject, attributes: RequestAttributes) -> bool:
         """Whether the expression is true of the claims in *members* and of *attributes*.
 

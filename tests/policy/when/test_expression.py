@@ -439,7 +439,7 @@ def test_one_expression_serves_many_threads() -> None:
     ("program", "loaded"),
     [
         ("import authz_service.policy.when", False),
-        ("import authz_service.cli.serve", False),
+        ("import authz_service.cli.serve, authz_service.server.service", False),
         ("from authz_service.policy.when.expression import *; WhenExpression.parse('true')", True),
     ],
 )
