@@ -2,13 +2,14 @@
 
 `python -m bench.noop ANSWER LISTEN`: every CheckRequest is deserialized, and the CheckResponse in
 the file ANSWER serialized. Prints where it listens, and serves until it is told to stop. Everything
-else is as in the service: `grpc.aio`, uvloop, one process.
+else is as in the service: `grpc.aio` with the same limits, uvloop, one process.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
 
 import grpc.aio
 import uvloop
@@ -17,6 +18,9 @@ from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
     CheckRequest,
     CheckResponse,
 )
+from authz_service.server.limits import RpcLimits, channel_arguments
+
+_MOST_AT_A_TIME: Final = 1000  # a limit that is never reached costs what one of the service does
 
 
 async def _serve(answer: CheckResponse, listen: str) -> None:
@@ -25,7 +29,9 @@ async def _serve(answer: CheckResponse, listen: str) -> None:
     ) -> CheckResponse:
         return answer
 
-    server = grpc.aio.server()
+    server = grpc.aio.server(
+        options=channel_arguments(RpcLimits()), maximum_concurrent_rpcs=_MOST_AT_A_TIME
+    )
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(

@@ -21,7 +21,10 @@ TAKE_EVERY: Final = 4
 """One Check of so many is taken whatever waits."""
 
 LOOK_EVERY: Final = 64
-"""Checks between two looks at what waits. A look costs about as much as a decision."""
+"""Checks between two looks at what waits. A look costs as much as some ten decisions."""
+
+CALM: Final = 8
+"""So many times more are between them while no more wait than an eighth of what is too many."""
 
 TRUE_FOR: Final = 0.25
 """Seconds after which nothing is refused for what a look has found: those may all have gone."""
@@ -83,8 +86,9 @@ class Admission:
         return self._here <= self.most
 
     def _look(self) -> None:
-        self._until_look = self._look_every
-        self._to_refuse = self._calls() - self.most
+        calls = self._calls()
+        self._until_look = self._look_every * (CALM if calls <= self.most // CALM else 1)
+        self._to_refuse = calls - self.most
         self._true_until = self._clock() + TRUE_FOR
 
     def leave(self) -> None:

@@ -171,7 +171,7 @@ class AuthorizationServicer:
                     decided = await self._decide_again(decided, request, context.time_remaining())
                 response, decision = self._responses.of(decided), decided
         except Exception as error:  # noqa: BLE001 - nothing may turn into a gRPC error or an allow
-            _log_bug("check_failed", error)
+            log_bug("check_failed", error)
         seconds = time.perf_counter() - started
         told = context.invocation_metadata
         self._tell(DecidedCheck(request, decision, seconds, told, extensions))
@@ -181,7 +181,7 @@ class AuthorizationServicer:
         try:
             self._observe(check)
         except Exception as error:  # noqa: BLE001 - what is told must not change what was decided
-            _log_bug("observer_failed", error)
+            log_bug("observer_failed", error)
 
     def _decide_for(self, caller: _Context, request: HttpRequest) -> Decision:
         if self._trusts is not None and not self._trusts(caller):
@@ -240,7 +240,7 @@ def _is_over(time_remaining: float | None) -> bool:
     return time_remaining is not None and time_remaining <= 0
 
 
-def _log_bug(event: str, error: Exception) -> None:
+def log_bug(event: str, error: Exception) -> None:
     """Log where *error* came from, without its message, which may hold what somebody sent."""
     frames = traceback.extract_tb(error.__traceback__)
     with contextlib.suppress(Exception):  # it may be the log that is broken

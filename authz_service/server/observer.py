@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from authz_service.core.decision import DenyReason, refusal
+from authz_service.ext_authz.servicer import log_bug
 from authz_service.server.background import in_background
 from authz_service.server.overload import OverloadLog
 from authz_service.telemetry.logs.checks import CheckLog
 
 if TYPE_CHECKING:
+    from authz_service.core.decision import Decision
+    from authz_service.core.request import HttpRequest
     from authz_service.ext_authz.servicer import DecidedCheck
     from authz_service.telemetry.logs.settings import LogSettings
     from authz_service.telemetry.metrics import Metrics
     from authz_service.telemetry.traces import Traces
 
+GATHER: Final = 0.01
+"""Seconds from a Check to its line in the log, where no other waits."""
+
 TRACES_WITHIN: Final = 2.0
 """Seconds that the stop waits at the most for a collector to take the last spans."""
+
+_Told = tuple["HttpRequest", "Decision", float, "dict[str, str] | None"]
 
 _log = structlog.get_logger(__name__)
 
@@ -33,25 +42,45 @@ class CheckObserver:
         self._log_check = CheckLog(log)
         self._overload_log = OverloadLog()
         self._traces = traces
+        self._unlogged: list[tuple[int, _Told]] = []
 
     def announce(self) -> None:
         """Log what the readers of the log have to know about it."""
         self._log_check.announce()
 
     def __call__(self, check: DecidedCheck) -> None:
-        """Tell of *check*. Those that an overload has cost are one event for many."""
+        """Tell of *check*. Those that an overload has cost are one event for many.
+
+        It is counted at once, and logged a moment later with those that come meanwhile: the
+        processor does a thing many times in a row much faster than now and then.
+        """
         self._metrics.count(check.decision, check.seconds)
         deny = refusal(check.decision)
         if deny is not None and deny.reason is DenyReason.OVERLOADED:
             self._overload_log.note()
             return
-        self._log_check(check.request, check.decision, check.seconds, check.context_extensions)
         if self._traces is not None:
             metadata = check.metadata() or ()
             self._traces.record(check.request, check.decision, check.seconds, metadata)
+        if not self._unlogged:
+            asyncio.get_running_loop().call_later(GATHER, self.flush)
+        # Nothing of gRPC's is kept: it is to be done with its call.
+        extensions = dict(check.context_extensions) if check.context_extensions else None
+        told = (check.request, check.decision, check.seconds, extensions)
+        self._unlogged.append((time.time_ns(), told))
+
+    def flush(self) -> None:
+        """Log what has not been logged yet."""
+        unlogged, self._unlogged = self._unlogged, []
+        for at, told in unlogged:
+            try:
+                self._log_check(*told, at=at)
+            except Exception as error:  # noqa: BLE001 - the others are to be told all the same
+                log_bug("observer_failed", error)
 
     async def stop(self, *, within: float) -> None:
-        """Let the collector have the last spans, if it takes them in time: *within* seconds."""
+        """Log what is left, and let the collector have the last spans: *within* seconds."""
+        self.flush()
         if self._traces is None:
             return
         try:

@@ -200,6 +200,7 @@ class _Service:
     async def _shut_down(self) -> None:
         """Not ready first; then the Checks under way end; only then what they need goes away."""
         self._begin_to_stop()
+        self._observe.flush()
         _log.info("stopping")
         for task in self._background:
             task.cancel()

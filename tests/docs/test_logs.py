@@ -55,7 +55,7 @@ def _logging_calls() -> Iterator[tuple[str, str, set[str]]]:
                 match node.func:
                     case ast.Attribute(ast.Name("_log"), level) if level in LEVELS:
                         yield str(node.args[0].value), level, fields
-                    case ast.Name("_log_bug"):
+                    case ast.Name("log_bug"):
                         yield str(node.args[0].value), "error", {"error", "where"}
 
 

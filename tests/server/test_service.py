@@ -232,10 +232,10 @@ def test_every_check_is_one_log_line_and_counted_by_decision_and_reason(tmp_path
             await caller.check(check_request("/nowhere"))
             await caller.check(check_request("/nowhere"))
             await caller.check(b"\xff")
+            await running.event("check_unreadable", level="error")  # it does not wait for others
             allowed = await running.event("check", decision="allow")
             await running.event("check", decision="deny", reason="no_route")
             await running.event("check", decision="deny", reason="no_route")
-            await running.event("check_unreadable", level="error")
             await running.event("check", decision="deny", reason="internal_error")
             _status, metrics = await running.get("/metrics")
         assert allowed["request_id"] == "4711"

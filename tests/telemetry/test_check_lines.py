@@ -93,7 +93,7 @@ def test_the_usual_goes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
         request = to_http_request(REQUESTS[name]())
         decision = authorize(request, policy=POLICIES[0], keys=published(), now=NOW)
         asked = checks._request_fields(request)
-        assert log._lines.line(decision, asked, 1) is not None
+        assert log._lines.line("now", decision, asked, 1) is not None
 
 
 def test_what_is_said_of_a_known_token_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_what_is_said_of_a_known_token_is_written_once(monkeypatch: pytest.Monke
 
     def write() -> str | None:
         decision = authorize(request, policy=POLICIES[0], keys=published(), now=NOW, verified=cache)
-        return lines.line(decision, {}, 1)
+        return lines.line("now", decision, {}, 1)
 
     before = [write() for _ in range(3)]
     monkeypatch.setattr(check_lines, "identity", None)

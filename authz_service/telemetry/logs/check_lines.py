@@ -15,7 +15,7 @@ from authz_service.core.decision import Allow, DenyReason, refusal
 from authz_service.core.summary import identity
 from authz_service.core.verified import Prepared
 from authz_service.telemetry.logs.bounds import cut_long
-from authz_service.telemetry.logs.lines import members, timestamp
+from authz_service.telemetry.logs.lines import members
 from authz_service.telemetry.logs.needs import needs
 
 if TYPE_CHECKING:
@@ -38,8 +38,10 @@ class CheckLines:
             lambda token, _lines: self._whose_token(token), getsizeof
         )
 
-    def line(self, decision: Decision, asked: Mapping[str, str], duration_us: int) -> str | None:
-        """The line of *decision*; None where something about it is out of the ordinary.
+    def line(
+        self, at: str, decision: Decision, asked: Mapping[str, str], duration_us: int
+    ) -> str | None:
+        """The line of *decision*, made *at* a time; None where it is out of the ordinary.
 
         *asked* are fields of the request of which nothing needs to be escaped.
         """
@@ -50,7 +52,7 @@ class CheckLines:
         request = "".join([f', "{name}": "{value}"' for name, value in asked.items()])
         more = self._sampled if deny is None else _after_comma(members(needs(deny)))
         line = (
-            f'{{"timestamp": "{timestamp()}", "level": "info", "event": "check"'
+            f'{{"timestamp": "{at}", "level": "info", "event": "check"'
             f"{_outcome(decision, deny)}{whose}{request}{more}"
             f', "duration_us": {duration_us}}}'
         )

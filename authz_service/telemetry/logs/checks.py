@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -16,6 +17,7 @@ from authz_service.core.summary import summarize
 from authz_service.telemetry.logs import json_output
 from authz_service.telemetry.logs.bounds import cut_long
 from authz_service.telemetry.logs.check_lines import CheckLines
+from authz_service.telemetry.logs.lines import timestamp
 from authz_service.telemetry.logs.needs import needs
 from authz_service.telemetry.logs.paths import shown_path
 
@@ -73,14 +75,20 @@ class CheckLog:
         decision: Decision,
         seconds: float,
         context_extensions: Mapping[str, str] | None = None,
+        *,
+        at: int | None = None,
     ) -> None:
-        """Log that *request* was decided so within *seconds*, if it is to be logged."""
+        """Log that *request* was decided so within *seconds*, if it is to be logged.
+
+        *at* is when, in nanoseconds since the epoch, if that was not just now.
+        """
         deny = refusal(decision)
         if not self._is_on or (deny is None and not self._is_drawn()):
             return
+        moment = timestamp(time.time_ns() if at is None else at)
         duration_us = round(seconds * 1e6)
         asked = _request_fields(request)
-        if not context_extensions and self._put_usual(decision, asked, duration_us):
+        if not context_extensions and self._put_usual(moment, decision, asked, duration_us):
             return
         fields: dict[str, object] = {**summarize(decision), **asked}
         if context_extensions:
@@ -93,12 +101,14 @@ class CheckLog:
             fields["path"] = shown_path(request.target)
         self._hide_identity(fields)
         cut_long(fields)
-        _log.info("check", **fields, duration_us=duration_us)
+        _log.info("check", timestamp=moment, **fields, duration_us=duration_us)
 
-    def _put_usual(self, decision: Decision, asked: Mapping[str, str], duration_us: int) -> bool:
+    def _put_usual(
+        self, moment: str, decision: Decision, asked: Mapping[str, str], duration_us: int
+    ) -> bool:
         """Log *decision* the short way, and say whether that can be."""
         output = None if self._settings.raw_path else json_output()
-        line = None if output is None else self._lines.line(decision, asked, duration_us)
+        line = None if output is None else self._lines.line(moment, decision, asked, duration_us)
         if output is None or line is None:
             return False
         output.put(line)

@@ -50,14 +50,15 @@ class LineLogger:
 
 
 def _stamp(_logger: object, level: str, event: EventDict) -> EventDict:
-    """Begin with when, how grave and what."""
+    """Begin with when, which may have been said, how grave and what."""
     name = event.pop("event")
-    return {"timestamp": timestamp(), "level": level, "event": name, **event}
+    at = event.pop("timestamp", None) or timestamp(time.time_ns())
+    return {"timestamp": at, "level": level, "event": name, **event}
 
 
-def timestamp() -> str:
-    """The time of now (RFC 3339), in UTC, with microseconds."""
-    seconds, microseconds = divmod(time.time_ns() // 1000, 10**6)
+def timestamp(nanoseconds: int) -> str:
+    """A time since the epoch as RFC 3339 has it: in UTC, with microseconds."""
+    seconds, microseconds = divmod(nanoseconds // 1000, 10**6)
     return f"{_second(seconds)}.{microseconds:06d}Z"
 
 
