@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -13,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from authz_service.cli.examples import examples
 from authz_service.cli.exits import quiet_endings
+from authz_service.cli.imports import as_if_missing
 from authz_service.cli.standard_streams import hold_standard_streams
 from authz_service.cli.token_like import looks_like_a_token
 
@@ -63,8 +65,10 @@ class _LazyGroup(click.Group):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, _end)
             hold_standard_streams()
-        name = _MODULES.get(cmd_name, cmd_name)
-        module = importlib.import_module(f"authz_service.cli.{name}")
+        name = f"authz_service.cli.{_MODULES.get(cmd_name, cmd_name)}"
+        # For pictures of exceptions, of which the service logs none, structlog would load 4 MiB.
+        with as_if_missing("rich") if cmd_name in _SERVICES else contextlib.nullcontext():
+            module = importlib.import_module(name)
         command: click.Command = module.command
         command.context_class = _Context
         return command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import grpc
 import pytest
 
 from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
+from authz_service.cli.imports import as_if_missing
 from tests.edge.rig import PATIENCE, reason
 from tests.edge.shop import check_request
 from tests.policy.folder import KEY_SET, policy_text
@@ -133,7 +135,7 @@ def test_serve_loads_nothing_of_the_demo_nor_of_the_tests(code: str) -> None:
 def test_serve_loads_nothing_of_it_either_once_it_has_answered_and_reloaded(tmp_path: Path) -> None:
     modules = modules_of_a_service(tmp_path, policy_text(issuer="jwks_file: jwks.json"))
     assert _loaded(modules, "authz_service.server.service", "grpc")
-    assert not _loaded(modules, *_UNUSED)
+    assert not _loaded(modules, "rich", *_UNUSED)
 
 
 def test_serve_loads_what_evaluates_conditions_where_a_policy_has_some(tmp_path: Path) -> None:
@@ -155,3 +157,13 @@ def test_serve_runs_without_what_only_other_commands_need(tmp_path: Path) -> Non
 def test_the_group_loads_no_command_before_it_is_asked_for() -> None:
     modules = modules_after("import authz_service.cli.main")
     assert not _loaded(modules, "grpc", "aiohttp", "pydantic", "structlog", "google", "uvloop")
+
+
+def test_what_is_as_if_missing_can_be_imported_afterwards() -> None:
+    sys.modules.pop("colorsys", None)
+    with as_if_missing("colorsys"), pytest.raises(ImportError):
+        importlib.import_module("colorsys")
+    assert importlib.import_module("colorsys") is sys.modules["colorsys"]
+    with as_if_missing("colorsys"):
+        assert importlib.import_module("colorsys") is sys.modules["colorsys"]
+    assert "colorsys" in sys.modules
