@@ -135,8 +135,9 @@ def _verified(
 
     They depend on the token, on which issuers there are to choose from, and on the issuer's keys.
     """
-    known = _known(token, requirement, moment)
-    if known is None:
+    cache = moment.verified
+    known = cache.find(token, keys=moment.keys, now=moment.now) if cache is not None else None
+    if known is None or not _would_be_taken(known, requirement):
         return _verify(token, requirement, moment, trail)
     if moment.is_told:
         trail.jws = known.jws_of(token)
@@ -145,17 +146,12 @@ def _verified(
     return known
 
 
-def _known(
-    token: BearerToken, requirement: TokenRequirement, moment: _Moment
-) -> VerifiedToken | None:
-    """What *token* turned out to be, by the very issuer and keys that would be taken now."""
-    if moment.verified is None:
-        return None
-    known = moment.verified.find(token, keys=moment.keys, now=moment.now)
-    if known is None or requirement.issuers.get(known.claims.issuer) is not known.issuer:
-        return None
-    selected = known.key_set.select(alg=known.header.alg, kid=known.header.kid)
-    return known if selected is known.key else None
+def _would_be_taken(known: VerifiedToken, requirement: TokenRequirement) -> bool:
+    """Whether it is the very issuer and key of *known* that the token would lead to now."""
+    if requirement.issuers.get(known.claims.issuer) is not known.issuer:
+        return False
+    header = known.header
+    return known.key_set.select(alg=header.alg, kid=header.kid) is known.key
 
 
 def _verify(

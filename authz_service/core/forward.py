@@ -91,8 +91,11 @@ class ForwardRules:
     def stripped(self, headers: Iterable[tuple[str, str]]) -> list[str]:
         """Every name in *headers* for which `strips` holds."""
         verdicts = self._verdicts
-        doubtful = [name for name, _value in headers if verdicts.get(name, True)]
-        return [name for name in doubtful if self.strips(name)] if doubtful else doubtful
+        stripped = []
+        for name, _value in headers:
+            if verdicts.get(name, True) and self.strips(name):
+                stripped.append(name)
+        return stripped
 
     def _judge(self, name: str) -> bool:
         """Work out what `strips` says. Requests have the same names again and again."""

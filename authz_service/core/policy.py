@@ -205,10 +205,12 @@ class Route:
 
         Raises AccessDenied (method_not_allowed): never hands on to a less specific route.
         """
+        requirement = self.methods.get(method)
+        if requirement is not None:
+            return requirement
         if not is_method(method):
             raise AccessDenied(DenyReason.METHOD_NOT_ALLOWED)
-        requirement = self.methods.get(method)
-        if requirement is None and method == "HEAD":
+        if method == "HEAD":
             requirement = self.methods.get("GET")
         if requirement is None:
             requirement = self.other_methods

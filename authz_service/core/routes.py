@@ -97,7 +97,9 @@ class PathPattern:
 
     def bind(self, path: Sequence[str]) -> dict[str, str]:
         """The values of the variables, for the segments of a *path* that this pattern matches."""
-        values = {name: path[position] for name, position in self._ones}
+        values = {}
+        for name, position in self._ones:
+            values[name] = path[position]
         if self._rest is not None:
             name, start = self._rest
             values[name] = "/".join(path[start:])

@@ -49,7 +49,8 @@ class VerifiedToken:
     claims: AccessTokenClaims = field(repr=False)
     _cache: VerifiedTokens | None = field(default=None, init=False, repr=False)
     _bytes: int = field(default=0, init=False, repr=False)
-    _held: dict[object, _Held] = field(default_factory=dict, init=False, repr=False)
+    held: dict[object, _Held] = field(default_factory=dict, init=False, repr=False)
+    """What others have left here with `hold`, by who they are. To be read only."""
 
     def jws_of(self, token: BearerToken) -> CompactJws:
         """What `CompactJws.parse` gives for *token*, which is the one that this was made of."""
@@ -70,10 +71,6 @@ class VerifiedToken:
         """What it takes where it is remembered, about, with all that is held here."""
         return self._bytes
 
-    def held(self, owner: object) -> _Held | None:
-        """What *owner* has left here."""
-        return self._held.get(owner)
-
     def hold(self, owner: object, held: _Held) -> None:
         """Keep *held* in the place of what *owner* had here, for as long as this is remembered.
 
@@ -81,11 +78,11 @@ class VerifiedToken:
         """
         if self._cache is None:
             return
-        before = self._held.get(owner)
+        before = self.held.get(owner)
         more = held.bytes - (before.bytes if before is not None else 0)
         if self._bytes + more > self._cache.limits.bytes:
             return
-        self._held[owner] = held
+        self.held[owner] = held
         self._bytes += more
         self._cache.grow(more)
 
@@ -100,7 +97,7 @@ class VerifiedToken:
     def leave(self) -> int:
         """Be forgotten, with all that is held here, and give the bytes that it took."""
         self._cache = None
-        self._held.clear()
+        self.held.clear()
         size, self._bytes = self._bytes, 0
         return size
 
@@ -132,7 +129,7 @@ class Prepared(Generic[BasisT, ValueT]):
 
     def of(self, token: VerifiedToken, basis: BasisT) -> ValueT:
         """Give what follows from *token* and *basis*. Raises what the making of it raises."""
-        held = token.held(self)
+        held = token.held.get(self)
         if held is not None and held.basis is basis:
             return cast("ValueT", held.value)
         value = self._make(token, basis)

@@ -166,7 +166,10 @@ class AuthorizationServicer:
             else:
                 extensions = context_extensions(message)
                 request = to_http_request(message)
-                decided = self._decide_for(context, request)
+                if self._trusts is None or self._trusts(context):
+                    decided = self._decide_now(request)
+                else:
+                    decided = _UNTRUSTED_CALLER
                 if (deny := refusal(decided)) is not None and deny.nudge:
                     decided = await self._decide_again(decided, request, context.time_remaining())
                 response, decision = self._responses.of(decided), decided
@@ -182,11 +185,6 @@ class AuthorizationServicer:
             self._observe(check)
         except Exception as error:  # noqa: BLE001 - what is told must not change what was decided
             log_bug("observer_failed", error)
-
-    def _decide_for(self, caller: _Context, request: HttpRequest) -> Decision:
-        if self._trusts is not None and not self._trusts(caller):
-            return _UNTRUSTED_CALLER
-        return self._decide_now(request)
 
     async def _decide_again(
         self, decision: Decision, request: HttpRequest, time_remaining: float | None

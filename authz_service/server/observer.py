@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from authz_service.telemetry.metrics import Metrics
     from authz_service.telemetry.traces import Traces
 
-GATHER: Final = 0.02
+GATHER: Final = 0.1
 """Seconds from a Check to its line in the log, where no other waits."""
 
 TRACES_WITHIN: Final = 2.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
-    from authz_service.core.decision import Decision
     from authz_service.telemetry.metrics.exposition import Format
     from authz_service.telemetry.metrics.policy import Result
 
@@ -32,6 +31,8 @@ class Metrics:
         sources = sources or Sources()
         self._registry = CollectorRegistry()
         self._checks = CheckMetrics(sources)
+        self.count: Final = self._checks.count
+        """Counts one Check: its decision, and the seconds until it was answered."""
         self._policy = PolicyMetrics(sources.policy_hash)
         collectors: list[Collector] = [self._checks, self._policy, ProcessMetrics(sources)]
         if sources.key_sets is not None:
@@ -41,10 +42,6 @@ class Metrics:
         for collector in collectors:
             self._registry.register(collector)
         ProcessCollector(registry=self._registry)
-
-    def count(self, decision: Decision, seconds: float) -> None:
-        """Count one Check that was answered after *seconds*."""
-        self._checks.count(decision, seconds)
 
     def keep(self, resources: Collection[str]) -> None:
         """Forget the decisions of every resource that is not among *resources*."""
