@@ -30,6 +30,7 @@ SECTIONS: Final[Mapping[str, str]] = {
     "warm": "tokens that were seen before",
     "cold": "tokens that are new",
     "kinds": "requests without a token, and with a bad one",
+    "servers": "gRPC's servers without any decision",
     "sizes": "many routes, hosts and issuers",
     "envoy": "through the real Envoy",
     "verification": "verification in process, without gRPC",

@@ -144,11 +144,13 @@ def wait_until_ready(log: Path) -> None:
 
 
 @contextlib.contextmanager
-def noop(answer: bytes, directory: Path, *, listen: str = "127.0.0.1:0") -> Iterator[Server]:
-    """Run a server that gives *answer*, an encoded CheckResponse, to every Check."""
+def noop(
+    answer: bytes, directory: Path, *, listen: str = "127.0.0.1:0", kind: str = "aio"
+) -> Iterator[Server]:
+    """Run a server that gives *answer*, an encoded CheckResponse, to every Check; see `noop`."""
     file = Path(tempfile.mkdtemp(dir=directory)) / "answer"
     file.write_bytes(answer)
-    command = (sys.executable, "-m", "bench.noop", str(file), listen)
+    command = (sys.executable, "-m", "bench.noop", kind, str(file), listen)
     with running(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         target = process.stdout.readline().decode("ascii").strip()
