@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from authz_service.ext_authz.admission import TRUE_FOR, Admission
+from authz_service.ext_authz.admission import CALM, TRUE_FOR, Admission
 
 
 def _standing_still() -> float:
@@ -75,3 +75,30 @@ def test_what_waits_in_grpc_is_in_flight() -> None:
     admission.watch(lambda: 0)
     admission.enter()
     assert admission.in_flight == 1
+
+
+def test_while_little_waits_looks_are_fewer() -> None:
+    looks = 0
+    waiting = 0
+
+    def calls() -> int:
+        nonlocal looks
+        looks += 1
+        return waiting
+
+    def let_in(count: int) -> int:
+        """Give how many looks that took."""
+        before = looks
+        for _ in range(count):
+            admission.enter()
+            admission.leave()
+        return looks - before
+
+    admission = Admission(8 * CALM, look_every=10, clock=_standing_still)
+    admission.watch(calls)
+    waiting = 8
+    assert let_in(10) == 1
+    assert let_in(10 * CALM - 1) == 0
+    waiting = 9
+    assert let_in(1) == 1
+    assert [let_in(10) for _ in range(3)] == [1, 1, 1]
