@@ -101,7 +101,9 @@ class ForwardRules:
         """Work out what `strips` says. Requests have the same names again and again."""
         plain = _hyphened(name)
         verdict = plain in self._stripped_names or plain.startswith(self._stripped_beginnings)
-        if len(name) <= _LONGEST_REMEMBERED and len(self._verdicts) < _NAMES_REMEMBERED:
+        if len(name) <= _LONGEST_REMEMBERED:
+            if len(self._verdicts) >= _NAMES_REMEMBERED:  # a client may have made them all up
+                self._verdicts.clear()
             self._verdicts[name] = verdict
         return verdict
 
@@ -155,7 +157,8 @@ def _without_impostors(
     if not stripped:
         return usual
     settled = {*usual.remove, *(name for name, _value in usual.overwrite)}
-    unusual = [name for name in dict.fromkeys(stripped) if name[0] != ":" and name not in settled]
+    others = (name for name in dict.fromkeys(stripped) if name not in settled)
+    unusual = [name for name in others if not name.startswith(":")]
     return UpstreamHeaders(usual.overwrite, (*usual.remove, *unusual)) if unusual else usual
 
 

@@ -102,7 +102,7 @@ class RequestPath:
 
         Raises AccessDenied (ambiguous_path) for all that an upstream could read differently.
         """
-        plain = _PLAIN_PATH.match(target)
+        plain = _PLAIN_PATH.match(target, 0, _MAX_PATH + 1)  # of a longer one no more is looked at
         if plain is not None and plain.end() <= _MAX_PATH:
             return cls(_split(plain[0]))
         return cls._parse_unusual(target.partition("?")[0])

@@ -48,9 +48,9 @@ def section(monkeypatch: pytest.MonkeyPatch, name: str, *rows: Row | Exception) 
     monkeypatch.setitem(sys.modules, f"bench.sections.{name}", module)
 
 
-def run(*names: str) -> int:
+def run(*names: str, quick: bool = False) -> int:
     """Run the sections *names*."""
-    return command.main(argparse.Namespace(only=list(names), quick=True))
+    return command.main(argparse.Namespace(only=list(names), quick=quick))
 
 
 @pytest.mark.parametrize(("row", "status"), [(FAST, 0), (SLOW, 1), (Row("it", [3.0]), 0)])
@@ -59,6 +59,16 @@ def test_the_status_is_one_where_a_target_is_missed(
 ) -> None:
     section(monkeypatch, "warm", row)
     assert run("warm") == status
+    assert list(directory.iterdir())
+
+
+def test_few_rounds_miss_no_target_that_counts(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section(monkeypatch, "warm", SLOW)
+    assert run("warm", quick=True) == 0
+    section(monkeypatch, "cold", ValueError("it broke"))
+    assert run("cold", quick=True) == 1
     assert list(directory.iterdir())
 
 

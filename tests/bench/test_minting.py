@@ -41,6 +41,16 @@ def test_the_primitive_verifies_and_refuses(alg: str) -> None:
         other()
 
 
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_the_primitive_needs_the_loaded_public_key_alone(
+    alg: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mint = issuer(alg)
+    tokens = mint.tokens(2)
+    monkeypatch.delattr(mint.key, "_key")
+    assert primitive_seconds(mint, tokens) > 0
+
+
 def test_no_token_is_made_twice() -> None:
     mint = issuer()
     tokens = [*mint.tokens(20), *mint.tokens(20)]

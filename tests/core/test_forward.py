@@ -275,6 +275,18 @@ def test_no_flood_of_names_changes_what_is_stripped_or_is_remembered_for_ever() 
     assert max(map(len, rules._verdicts)) <= 64
 
 
+def test_a_flood_of_names_does_not_keep_usual_names_from_being_remembered() -> None:
+    rules = ForwardRules()
+    upstream_headers(rules, None, request(*(f"x-other-{number}" for number in range(1000))))
+    upstream_headers(rules, None, request("accept"))
+    assert "accept" in rules._verdicts
+
+
+def test_a_field_without_a_name_can_be_stripped() -> None:
+    rules = ForwardRules(strip=("*",))
+    assert "" in upstream_headers(rules, None, request("")).remove
+
+
 def test_known_names_and_their_twins_are_removed_even_if_envoy_does_not_show_them() -> None:
     rules = ForwardRules(
         headers=(("x-user-id", ClaimReference.parse("sub")), ("user", ClaimReference.parse("sub"))),

@@ -268,3 +268,17 @@ def test_no_other_character_is_a_control_character() -> None:
 def test_a_request_does_not_show_its_headers_or_its_query() -> None:
     request = HttpRequest("GET", "a.example", "/?secret-1", (("authorization", "Bearer secret-2"),))
     assert "secret" not in repr(request)
+
+
+@pytest.mark.parametrize("length", [8191, 8192, 8193, 8194, 70_000])
+@pytest.mark.parametrize("end", ["", "/", "/..", "/.", "?", "?/..", "%41", "\n", "/a"])
+def test_a_long_path_is_read_as_any_other_up_to_the_longest(length: int, end: str) -> None:
+    target = "/a" * 2048 + "/" + "b" * (length - 4097 - len(end)) + end
+    assert len(target) == length
+    raw_path = target.partition("?")[0]
+    if len(raw_path) > 8192 or end in {"/..", "/.", "\n"}:
+        with pytest.raises(AccessDenied) as refused:
+            RequestPath.parse(target)
+        assert refused.value.reason is DenyReason.AMBIGUOUS_PATH
+    else:
+        assert RequestPath.parse(target) == RequestPath._parse_unusual(raw_path)
