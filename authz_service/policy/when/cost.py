@@ -2,7 +2,7 @@
 
 The library bounds the iterations of an evaluation, but not what one of them does. So each operation
 gets a price in terms of the size of what it is fed, and the sum is known before anything is run.
-The prices are upper ones; `bench/policy.py` holds hostile input against them.
+The prices are upper ones; `bench/sections/policy.py` holds hostile input against them.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class _Hooks:
 
 
 class _Handler(logging.Handler):
-    """Takes what reaches the root logger: from aiohttp, asyncio, grpc and whoever comes along."""
+    """Takes what reaches the root logger: from asyncio, grpc and whoever comes along."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell of *record*. How grave it is to us, the library cannot know."""
