@@ -10,24 +10,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from google.protobuf.struct_pb2 import Struct
-from google.rpc.status_pb2 import Status
-
-from authz_service._proto.envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from authz_service._proto.envoy.config.core.v3.base_pb2 import HeaderValueOption
 from authz_service._proto.envoy.service.auth.v3.external_auth_pb2 import (
     CheckRequest,
     CheckResponse,
-    DeniedHttpResponse,
-    OkHttpResponse,
 )
-from authz_service._proto.envoy.type.v3.http_status_pb2 import HttpStatus
 from authz_service.core.answers import ANSWERS, RpcCode, body, response_headers
 from authz_service.core.decision import Allow, Decision
 from authz_service.core.request import HttpRequest
 from authz_service.core.summary import identified, identity, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
+
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
     from authz_service._proto.envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
     from authz_service.core.claims import AccessTokenClaims
@@ -87,47 +83,56 @@ def to_check_response(decision: Decision) -> CheckResponse:
 
 def verdict(decision: Decision) -> CheckResponse:
     """The part of the answer to *decision* that has nothing to do with a token's claims."""
-    metadata = _struct(outcome(decision))
+    response = CheckResponse()
+    _tell(response, outcome(decision))
     if isinstance(decision, Allow):
-        return CheckResponse(
-            status=Status(code=RpcCode.OK),
-            ok_response=OkHttpResponse(),
-            dynamic_metadata=metadata,
-        )
+        response.status.code = RpcCode.OK
+        response.status.SetInParent()
+        response.ok_response.SetInParent()
+        return response
     answer = ANSWERS[decision.reason]
-    return CheckResponse(
-        status=Status(code=answer.rpc_code),
-        denied_response=DeniedHttpResponse(
-            status=HttpStatus(code=answer.http_status),  # type: ignore[arg-type] # an open enum
-            headers=_options(response_headers(decision)),
-            body=body(answer),
-        ),
-        dynamic_metadata=metadata,
-    )
+    response.status.code = answer.rpc_code
+    denied = response.denied_response
+    denied.status.code = answer.http_status  # type: ignore[assignment] # an open enum
+    denied.body = body(answer)
+    _set(denied.headers, response_headers(decision))
+    return response
 
 
 def changes(headers: UpstreamHeaders) -> CheckResponse:
     """The part of an allow that makes a request as the upstream is to see it."""
-    return CheckResponse(
-        ok_response=OkHttpResponse(
-            headers=_options(headers.overwrite), headers_to_remove=headers.remove
-        )
-    )
+    response = CheckResponse()
+    ok_response = response.ok_response
+    ok_response.SetInParent()
+    _set(ok_response.headers, headers.overwrite)
+    ok_response.headers_to_remove.extend(headers.remove)
+    return response
 
 
 def identification(issuer: Issuer | None, claims: AccessTokenClaims | None) -> CheckResponse:
     """The part of an answer that tells whose token it was; empty where nobody knows."""
-    fields = identity(issuer, claims)
-    return CheckResponse(dynamic_metadata=_struct(fields)) if fields else CheckResponse()
+    response = CheckResponse()
+    _tell(response, identity(issuer, claims))
+    return response
 
 
-def _struct(fields: Mapping[str, SummaryValue]) -> Struct:
-    struct = Struct()
-    struct.update(fields)
-    return struct
+def _tell(response: CheckResponse, told: Mapping[str, SummaryValue]) -> None:
+    """Put *told* into the metadata. Field by field, as a Struct's own ways take twice as long."""
+    if not told:
+        return
+    fields = response.dynamic_metadata.fields
+    for name, value in told.items():
+        if isinstance(value, str):
+            fields[name].string_value = value
+        else:
+            fields[name].number_value = value
 
 
-def _options(headers: Iterable[tuple[str, str]]) -> Iterator[HeaderValueOption]:
+def _set(
+    options: RepeatedCompositeFieldContainer[HeaderValueOption], headers: Iterable[tuple[str, str]]
+) -> None:
     """Every field with the one append action that leaves no value of somebody else's in place."""
     for name, value in headers:
-        yield HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=_OVERWRITE)
+        option = options.add()
+        option.header.key, option.header.value = name, value
+        option.append_action = _OVERWRITE
