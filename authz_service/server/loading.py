@@ -9,6 +9,7 @@ The process ends when its standard input does: however this one ends, that does 
 from __future__ import annotations
 
 import contextlib
+import functools
 import pickle
 import signal
 import subprocess
@@ -140,7 +141,31 @@ def _interpreter() -> tuple[str, ...]:
     )  # fmt: skip
 
 
+@functools.cache
+def _running_version() -> str | None:
+    """What was installed when the first policy was loaded, and so is what runs."""
+    return _installed_version()
+
+
+def _installed_version() -> str | None:
+    # Late, since it takes longer than all else here, and the process is to be started first.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version("authz-service")
+    except PackageNotFoundError:
+        return None
+
+
 def _received(sent: bytes) -> Loaded | Refused:
+    """Take over what a process of this version has sent. Raises LoadError.
+
+    One of another version may mean something else by the arguments that a policy is made of.
+    """
+    if _running_version() != _installed_version():
+        raise LoadError(
+            "another version of authz-service is installed than the one that runs: restart it"
+        )
     outcome: Outcome = pickle.loads(sent)  # noqa: S301 - the pipe is from a process of ours
     if outcome.fault is not None:
         raise LoadError(f"unexpected error: {outcome.fault}")

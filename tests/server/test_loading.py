@@ -211,6 +211,23 @@ def test_a_process_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatc
         load_here(Path("policy.yaml"))
 
 
+def test_a_policy_by_another_version_than_the_one_that_runs_is_not_taken(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade replaces what is on disk, and what runs goes on until it is restarted."""
+    file = folder.write(PUBLIC_ONLY)
+    assert isinstance(load_here(file), Loaded)
+    metadata = tmp_path / "newer" / "authz_service-999.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: authz-service\nVersion: 999\n")
+    with monkeypatch.context() as upgraded:
+        upgraded.syspath_prepend(metadata.parent)
+        why = "another version of authz-service is installed than the one that runs: restart it"
+        with pytest.raises(LoadError, match=f"^{why}$"):
+            load_here(file)
+    assert isinstance(load_here(file), Loaded)
+
+
 def test_a_bug_in_loading_is_told_by_its_kind_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
