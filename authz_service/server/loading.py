@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import pickle
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from authz_service.policy.difference import PolicyDifference
@@ -24,7 +27,6 @@ from authz_service.server.collection import building_what_stays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from authz_service.core.policy import Policy
     from authz_service.policy.files import FilesRead
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from authz_service.policy.problems import Problem
 
 # It finds what this process finds, and nothing else: no module of the directory that we are in, and
-# nothing that a variable names. In ASCII, as its locale may be another.
+# nothing that a variable names by now. In ASCII, as its locale may be another.
 _PROGRAM: Final = """\
 import sys
 sys.path[:] = {path!a}
@@ -125,10 +127,26 @@ class Loading:
 async def load_apart(paths: Sequence[Path], previous: bytes) -> Loaded | Refused:
     """Load the policy that *paths* make now; *previous* is the parcel of the one in use.
 
-    Where the caller is cancelled, the process is ended and not waited for. Raises LoadError.
+    The process is started in a thread too: whoever starts one stands still until the program has
+    been found, which takes as long as the disk does. Where the caller is cancelled, the process is
+    ended and not waited for. Raises LoadError.
     """
-    with Loading(paths, previous=previous) as loading:
-        return await in_background(loading.result)
+    started: list[Loading] = []
+    unwanted = threading.Event()
+
+    def load() -> Loaded | Refused:
+        with Loading(paths, previous=previous) as loading:
+            started.append(loading)
+            if unwanted.is_set():
+                loading.end()
+            return loading.result()
+
+    try:
+        return await in_background(load)
+    finally:
+        unwanted.set()
+        for loading in started:
+            loading.end()
 
 
 def _interpreter() -> tuple[str, ...]:
@@ -137,8 +155,23 @@ def _interpreter() -> tuple[str, ...]:
         sys.executable, "-I", "-S", *(("-B",) if sys.dont_write_bytecode else ()),
         *(("-X", f"pycache_prefix={sys.pycache_prefix}") if sys.pycache_prefix else ()),
         "-X", f"utf8={sys.flags.utf8_mode}",  # or a path would be read in another encoding
-        "-c", _PROGRAM.format(path=sys.path),
+        "-c", _PROGRAM.format(path=_path()),
     )  # fmt: skip
+
+
+def _path() -> list[str]:
+    """Where this process finds modules, but for the directory that it is in.
+
+    `python -m` looks there first, and who can write there now could not when we began. Where this
+    very package was found there, it is the one to look in.
+    """
+    home = str(Path(__file__).parents[2])
+    try:
+        here = os.getcwd()  # noqa: PTH109 - compared with what is a string
+    except FileNotFoundError:  # removed meanwhile
+        here = ""
+    path = [each or here for each in sys.path]
+    return [each for each in path if each == home or each != here]
 
 
 @functools.cache
