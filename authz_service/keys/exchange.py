@@ -24,6 +24,7 @@ BUFFER_BYTES: Final = 64 * 1024
 _MAX_HEAD: Final = 16 * 1024  # bytes of all field lines, and of trailers or a chunk's extensions
 _MAX_FIELD: Final = 8 * 1024
 _MAX_FIELDS: Final = 128
+_MAX_INFORMATIONAL: Final = 16  # answers before the answer, each of which may have a head to parse
 _AT_ONCE: Final = 16 * 1024
 _BEGINNING: Final = b"HTTP/1."
 _SENT_AS_IT_IS: Final = "!$%&'()*+,-./:;=?@_~"  # RFC 3986, section 2, without `#`, `[` and `]`
@@ -71,9 +72,10 @@ class Exchange:
         request = h11.Request(method="GET", target=_target_of(url), headers=headers)
         self._writer.write(self._http.send(request) + self._http.send(h11.EndOfMessage()))
         await self._begin()
-        while not isinstance(event := await self._next_event(), h11.Response):
-            pass
-        return Head.of(event)
+        for _ in range(_MAX_INFORMATIONAL + 1):
+            if isinstance(event := await self._next_event(), h11.Response):
+                return Head.of(event)
+        raise h11.RemoteProtocolError("too many informational answers")
 
     async def next_part(self) -> bytes | None:
         """Give the next part of the body, None at its end; there is nothing after it.

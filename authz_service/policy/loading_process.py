@@ -70,7 +70,8 @@ def main(previous_bytes: str, *paths: str) -> NoReturn:
 def _be_the_first_to_go() -> None:
     """Where memory runs out, have the kernel (Linux) end this process, and not the one that serves.
 
-    proc_pid_oom_score_adj(5): 1000 is the most, and everybody may ask for more than they had.
+    proc_pid_oom_score_adj(5): 1000 is the most, and everybody may ask for more than they had. A
+    cgroup whose `memory.oom.group` is set, as the kubelet does it, ends as a whole.
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")

@@ -28,6 +28,7 @@ CONNECTION_SECONDS: Final = 10.0
 _MAX_HEAD: Final = 8192  # bytes of the request line and all field lines
 _MAX_LINE: Final = 4096  # bytes of the request's target, and of a field's value
 _MAX_FIELDS: Final = 64
+_MAX_LINES: Final = _MAX_FIELDS + 2  # and the request line, and the empty one at the end
 _STOP_SECONDS: Final = 1.0
 _SERVER: Final = "authz-service"
 _METHODS: Final = frozenset(method.value for method in HTTPMethod)
@@ -151,6 +152,7 @@ class _Connection(asyncio.Protocol):
         self._answer = answer
         self._all = all_
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
+        self._lines = 0
         self._transport: asyncio.Transport | None = None
         self._answering: asyncio.Task[None] | None = None
         self._time_is_up = loop.call_later(CONNECTION_SECONDS, self.cut_off)
@@ -182,13 +184,25 @@ class _Connection(asyncio.Protocol):
         if self.has_request or self._transport is None or self._transport.is_closing():
             return
         try:
-            self._http.receive_data(data[: _MAX_HEAD + 1])
-            event = self._http.next_event()
+            event = self._event(data[: _MAX_HEAD + 1])
             if isinstance(event, h11.Request):
                 request = Request.parse(event)
                 self._answering = asyncio.create_task(self._serve(request), name="admin")
         except h11.RemoteProtocolError:
             self._send(Answer.refusal(HTTPStatus.BAD_REQUEST))
+
+    def _event(self, data: bytes) -> object:
+        """Have *data* parsed. Raises h11.RemoteProtocolError.
+
+        Thousands of lines in a head take milliseconds, and dozens of clients may send them at once:
+        they are counted first.
+        """
+        head, end, _body = data.partition(b"\r\n\r\n")
+        self._lines += head.count(b"\n") + end.count(b"\n")
+        if self._lines > _MAX_LINES:
+            raise h11.RemoteProtocolError("too many field lines")
+        self._http.receive_data(data)
+        return self._http.next_event()
 
     def cut_off(self) -> None:
         """Let the client wait for nothing any more, and wait for nothing of it."""

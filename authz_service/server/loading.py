@@ -9,11 +9,15 @@ The process ends when its standard input does: however this one ends, that does 
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import pickle
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from authz_service.policy.difference import PolicyDifference
@@ -23,7 +27,6 @@ from authz_service.server.collection import building_what_stays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from authz_service.core.policy import Policy
     from authz_service.policy.files import FilesRead
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from authz_service.policy.problems import Problem
 
 # It finds what this process finds, and nothing else: no module of the directory that we are in, and
-# nothing that a variable names. In ASCII, as its locale may be another.
+# nothing that a variable names by now. In ASCII, as its locale may be another.
 _PROGRAM: Final = """\
 import sys
 sys.path[:] = {path!a}
@@ -124,10 +127,26 @@ class Loading:
 async def load_apart(paths: Sequence[Path], previous: bytes) -> Loaded | Refused:
     """Load the policy that *paths* make now; *previous* is the parcel of the one in use.
 
-    Where the caller is cancelled, the process is ended and not waited for. Raises LoadError.
+    The process is started in a thread too: whoever starts one stands still until the program has
+    been found, which takes as long as the disk does. Where the caller is cancelled, the process is
+    ended and not waited for. Raises LoadError.
     """
-    with Loading(paths, previous=previous) as loading:
-        return await in_background(loading.result)
+    started: list[Loading] = []
+    unwanted = threading.Event()
+
+    def load() -> Loaded | Refused:
+        with Loading(paths, previous=previous) as loading:
+            started.append(loading)
+            if unwanted.is_set():
+                loading.end()
+            return loading.result()
+
+    try:
+        return await in_background(load)
+    finally:
+        unwanted.set()
+        for loading in started:
+            loading.end()
 
 
 def _interpreter() -> tuple[str, ...]:
@@ -136,11 +155,50 @@ def _interpreter() -> tuple[str, ...]:
         sys.executable, "-I", "-S", *(("-B",) if sys.dont_write_bytecode else ()),
         *(("-X", f"pycache_prefix={sys.pycache_prefix}") if sys.pycache_prefix else ()),
         "-X", f"utf8={sys.flags.utf8_mode}",  # or a path would be read in another encoding
-        "-c", _PROGRAM.format(path=sys.path),
+        "-c", _PROGRAM.format(path=_path()),
     )  # fmt: skip
 
 
+def _path() -> list[str]:
+    """Where this process finds modules, but for the directory that it is in.
+
+    `python -m` looks there first, and who can write there now could not when we began. Where this
+    very package was found there, it is the one to look in.
+    """
+    home = str(Path(__file__).parents[2])
+    try:
+        here = os.getcwd()  # noqa: PTH109 - compared with what is a string
+    except FileNotFoundError:  # removed meanwhile
+        here = ""
+    path = [each or here for each in sys.path]
+    return [each for each in path if each == home or each != here]
+
+
+@functools.cache
+def _running_version() -> str | None:
+    """What was installed when the first policy was loaded, and so is what runs."""
+    return _installed_version()
+
+
+def _installed_version() -> str | None:
+    # Late, since it takes longer than all else here, and the process is to be started first.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version("authz-service")
+    except PackageNotFoundError:
+        return None
+
+
 def _received(sent: bytes) -> Loaded | Refused:
+    """Take over what a process of this version has sent. Raises LoadError.
+
+    One of another version may mean something else by the arguments that a policy is made of.
+    """
+    if _running_version() != _installed_version():
+        raise LoadError(
+            "another version of authz-service is installed than the one that runs: restart it"
+        )
     outcome: Outcome = pickle.loads(sent)  # noqa: S301 - the pipe is from a process of ours
     if outcome.fault is not None:
         raise LoadError(f"unexpected error: {outcome.fault}")

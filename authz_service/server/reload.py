@@ -109,10 +109,9 @@ class Reloader:
             try:
                 await self._reload(insisted=insisted)
             except LoadError as error:
-                self._unknown = True  # what the files hold: they are read again at the next look
-                self._refuse((str(error),))
+                self._fail(str(error))
             except Exception as error:  # noqa: BLE001 - a bug in here must not end the reloading
-                self._refuse((f"unexpected error: {type(error).__name__}",))
+                self._fail(f"unexpected error: {type(error).__name__}")
 
     async def _reload(self, *, insisted: bool) -> None:
         known = not (insisted or self._unknown)
@@ -148,6 +147,11 @@ class Reloader:
             if times % _COMPLAIN_EVERY == 0:
                 _log.warning("policy_files_keep_changing", times=times)
             await asyncio.sleep(_PAUSE)
+
+    def _fail(self, why: str) -> None:
+        """What the files hold is not known: they are read again at the next look."""
+        self._unknown = True
+        self._refuse((why,))
 
     def _refuse(self, problems: _Problems) -> None:
         self._problems = problems

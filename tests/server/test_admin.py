@@ -452,6 +452,20 @@ def test_a_body_is_not_waited_for() -> None:
     asyncio.run(exchange())
 
 
+def test_lines_are_counted_before_they_are_parsed() -> None:
+    """Thousands of them take milliseconds to parse, and Checks would wait for it."""
+
+    async def exchange() -> None:
+        async with _admin() as admin:
+            start, line = b"GET /livez HTTP/1.1\r\nhost: x\r\n", b"x: y\r\n"
+            assert (await admin.send(start + 65 * line)).startswith(b"HTTP/1.1 400")  # no end
+            assert (await admin.send(start + 63 * line + b"\r\n")).startswith(b"HTTP/1.1 200")
+            with_body = start + b"content-length: 999\r\n\r\n" + b"\n" * 999
+            assert (await admin.send(with_body)).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(exchange())
+
+
 @pytest.mark.parametrize("octets", [b"", b"GET /livez HTTP/1.1\r\nhost:", b"GET"])
 def test_a_client_that_does_not_finish_its_request_is_cut_off(
     octets: bytes, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,11 +24,11 @@ from authz_service.server.background import is_busy
 from authz_service.server.loading import Loaded, LoadError, Loading, Refused, load_apart
 from tests.edge.rig import PATIENCE
 from tests.policy.folder import KEY_SET, Folder, policy_text
-from tests.server.processes import PUBLIC_ONLY, environment
+from tests.server.processes import PUBLIC_ONLY, REPOSITORY, environment
 from tests.support.event_loops import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 WITH_KEYS: Final = policy_text(issuer="jwks_file: jwks.json", methods="{GET: {when: 'true'}}")
 MORE: Final = f"{PUBLIC_ONLY}      - {{path: /more, methods: {{GET: public}}}}\n"
@@ -179,9 +180,30 @@ def test_nothing_is_imported_from_where_we_happen_to_be(
     for name in ("yaml.py", "pydantic.py", "json.py", "sitecustomize.py"):
         folder.write("raise SystemExit(7)", name)
     file = folder.write(PUBLIC_ONLY)
-    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    monkeypatch.setattr(sys, "path", ["", str(folder.path), *sys.path])  # as of `python -m`
     monkeypatch.chdir(folder.path)
     monkeypatch.setenv("PYTHONPATH", str(folder.path))
+    assert isinstance(load_here(file), Loaded)
+
+
+def test_where_we_happen_to_be_is_fine_if_it_is_where_we_are_from(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = folder.write(PUBLIC_ONLY)
+    home = str(REPOSITORY)
+    monkeypatch.setattr(sys, "path", ["", *(each for each in sys.path if each != home)])
+    monkeypatch.chdir(home)
+    assert isinstance(load_here(file), Loaded)
+
+
+def test_a_directory_that_has_gone_is_nowhere(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = folder.write(PUBLIC_ONLY)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
     assert isinstance(load_here(file), Loaded)
 
 
@@ -209,6 +231,23 @@ def test_a_process_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatc
     why = "the process that loads the policy cannot be started: No such file or directory"
     with pytest.raises(LoadError, match=f"^{why}$"):
         load_here(Path("policy.yaml"))
+
+
+def test_a_policy_by_another_version_than_the_one_that_runs_is_not_taken(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade replaces what is on disk, and what runs goes on until it is restarted."""
+    file = folder.write(PUBLIC_ONLY)
+    assert isinstance(load_here(file), Loaded)
+    metadata = tmp_path / "newer" / "authz_service-999.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: authz-service\nVersion: 999\n")
+    with monkeypatch.context() as upgraded:
+        upgraded.syspath_prepend(metadata.parent)
+        why = "another version of authz-service is installed than the one that runs: restart it"
+        with pytest.raises(LoadError, match=f"^{why}$"):
+            load_here(file)
+    assert isinstance(load_here(file), Loaded)
 
 
 def test_a_bug_in_loading_is_told_by_its_kind_alone(
@@ -246,8 +285,53 @@ def test_a_load_that_is_not_wanted_any_more_ends_its_process_and_leaves_nothing(
     asyncio.run(exchange())
 
 
+def slow_start(turn: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a process start when *turn* is set: the program may lie on a slow disk."""
+
+    def interpreter(
+        really: Callable[[], tuple[str, ...]] = loading._interpreter,
+    ) -> tuple[str, ...]:
+        assert turn.wait(PATIENCE)
+        return really()
+
+    monkeypatch.setattr(loading, "_interpreter", interpreter)
+
+
+def test_the_event_loop_goes_on_while_the_process_starts(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = threading.Event()
+    slow_start(turn, monkeypatch)
+
+    async def exchange() -> None:
+        asyncio.get_running_loop().call_soon(turn.set)
+        assert isinstance(await load_apart([folder.write(PUBLIC_ONLY)], b""), Loaded)
+
+    asyncio.run(exchange())
+
+
+def test_a_load_that_is_not_wanted_any_more_when_its_process_starts_leaves_nothing(
+    hanging: Fifo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = threading.Event()
+    slow_start(turn, monkeypatch)
+
+    async def exchange() -> None:
+        load = asyncio.create_task(load_apart([tmp_path], b""))
+        await eventually(is_busy)
+        load.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await load
+        turn.set()
+        await eventually(lambda: not is_busy())
+        assert hanging.has_no_writer()
+
+    asyncio.run(exchange())
+
+
 STARTS_AND_WAITS: Final = """\
 import sys
+import threading
 from pathlib import Path
 from authz_service.server import loading
 loading._PROGRAM = sys.argv[1]

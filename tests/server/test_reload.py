@@ -255,13 +255,20 @@ def test_a_bug_in_loading_is_a_bad_reload_and_not_the_end_of_reloading(
     assert events[0]["problems"] == ["unexpected error: RuntimeError"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (LoadError("the process that loads the policy was ended by SIGKILL"),) * 2,
+        (RuntimeError("can't start new thread"), "unexpected error: RuntimeError"),
+    ],
+)
 def test_a_load_that_fails_is_a_bad_reload_and_is_tried_again_though_nothing_has_changed(
-    file: Path, events: list[MutableMapping[str, Any]]
+    fault: Exception, why: object, file: Path, events: list[MutableMapping[str, Any]]
 ) -> None:
     @in_event_loop
     async def exchange() -> None:
         async with running(file) as rig:
-            rig.fault = LoadError("the process that loads the policy was ended by SIGKILL")
+            rig.fault = fault
             rig.reloader.insist()
             assert await rig.result() == "failed"
             assert rig.taken == []
@@ -271,7 +278,7 @@ def test_a_load_that_fails_is_a_bad_reload_and_is_tried_again_though_nothing_has
             assert rig.reloader.warnings == ()
 
     exchange()
-    assert events[0]["problems"] == ["the process that loads the policy was ended by SIGKILL"]
+    assert events[0]["problems"] == [str(why)]
 
 
 @in_event_loop
