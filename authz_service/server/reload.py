@@ -4,12 +4,14 @@ Theory of operation. Anybody may ask for a reload, as often as they like: one is
 what is asked meanwhile is one more. Files that read as they did before are no reload, unless
 somebody insists. Reading and compiling happen in another process (see `loading`). Where the files
 changed while they were read, the result may be a mixture that nobody wrote, so it is thrown away
-and they are read again.
+and they are read again. Where that process fails, it is tried again when somebody asks, but not at
+once: it may fail for want of memory, and our own line in the log may be what asks.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol
 
 import structlog
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 MAX_PROBLEMS: Final = 50
 """Problems of a policy that are logged; of more, how many there are."""
+
+RECOVERY: Final = 5.0
+"""Seconds after a failure in which nobody is heard but who insists."""
 
 _PAUSE: Final = 0.2  # seconds until files that changed while they were read are read again
 _COMPLAIN_EVERY: Final = 25  # times that they did
@@ -65,7 +70,7 @@ class Reloader:
         self._take = take
         self._observe = observe
         self._asked = asyncio.Event()
-        self._insisted = False
+        self._insisted = asyncio.Event()
         self._unknown = False
         self._problems: _Problems = ()
 
@@ -97,7 +102,7 @@ class Reloader:
 
     def insist(self) -> None:
         """Reload, and say so also where nothing has changed."""
-        self._insisted = True
+        self._insisted.set()
         self._asked.set()
 
     async def run(self) -> NoReturn:
@@ -105,13 +110,22 @@ class Reloader:
         while True:
             await self._asked.wait()
             self._asked.clear()
-            insisted, self._insisted = self._insisted, False
+            insisted = self._insisted.is_set()
+            self._insisted.clear()
             try:
                 await self._reload(insisted=insisted)
             except LoadError as error:
                 self._fail(str(error))
             except Exception as error:  # noqa: BLE001 - a bug in here must not end the reloading
                 self._fail(f"unexpected error: {type(error).__name__}")
+            if self._unknown:
+                await self._recover()
+
+    async def _recover(self) -> None:
+        """Let `RECOVERY` pass, or until somebody insists."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RECOVERY):
+                await self._insisted.wait()
 
     async def _reload(self, *, insisted: bool) -> None:
         known = not (insisted or self._unknown)

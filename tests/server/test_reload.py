@@ -239,8 +239,10 @@ def test_the_problems_that_are_logged_are_bounded(
 
 
 def test_a_bug_in_loading_is_a_bad_reload_and_not_the_end_of_reloading(
-    file: Path, events: list[MutableMapping[str, Any]]
+    file: Path, events: list[MutableMapping[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(reload, "RECOVERY", 0.01)
+
     @in_event_loop
     async def exchange() -> None:
         async with running(file) as rig:
@@ -263,8 +265,14 @@ def test_a_bug_in_loading_is_a_bad_reload_and_not_the_end_of_reloading(
     ],
 )
 def test_a_load_that_fails_is_a_bad_reload_and_is_tried_again_though_nothing_has_changed(
-    fault: Exception, why: object, file: Path, events: list[MutableMapping[str, Any]]
+    fault: Exception,
+    why: object,
+    file: Path,
+    events: list[MutableMapping[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(reload, "RECOVERY", 0.01)
+
     @in_event_loop
     async def exchange() -> None:
         async with running(file) as rig:
@@ -279,6 +287,23 @@ def test_a_load_that_fails_is_a_bad_reload_and_is_tried_again_though_nothing_has
 
     exchange()
     assert events[0]["problems"] == [str(why)]
+
+
+@in_event_loop
+async def test_after_a_load_that_failed_only_who_insists_is_heard_for_a_while(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "policy.yaml") as rig:
+        rig.fault = LoadError("no memory")
+        rig.reloader.insist()
+        assert await rig.result() == "failed"
+        for _ in range(20):
+            rig.reloader.ask()
+            await asyncio.sleep(0)
+        assert rig.loads == 1
+        rig.reloader.insist()
+        assert await rig.result(2) == "failed"
+        assert rig.loads == 2
 
 
 @in_event_loop
