@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MAX_PROBLEMS: Final = 50
 """Problems of a policy that are logged; of more, how many there are."""
 
+LOAD_WITHIN: Final = 300.0
+"""Seconds that a load may take; ten thousand routes take two, where there is a processor for it."""
+
 RECOVERY: Final = 5.0
 """Seconds after a failure in which nobody is heard but who insists."""
 
@@ -154,13 +157,21 @@ class Reloader:
     async def _read_steadily(self) -> Loaded | Refused:
         times = 0
         while True:
-            outcome = await self._load(self._in_use)
+            outcome = await self._load_in_time()
             if await in_background(outcome.files.is_current):
                 return outcome
             times += 1
             if times % _COMPLAIN_EVERY == 0:
                 _log.warning("policy_files_keep_changing", times=times)
             await asyncio.sleep(_PAUSE)
+
+    async def _load_in_time(self) -> Loaded | Refused:
+        """Load, but not for ever: a file system may hang, and nobody would hear of it."""
+        try:
+            async with asyncio.timeout(LOAD_WITHIN):
+                return await self._load(self._in_use)
+        except TimeoutError:
+            raise LoadError(f"the policy was not loaded within {LOAD_WITHIN:g} seconds") from None
 
     def _fail(self, why: str) -> None:
         """What the files hold is not known: they are read again at the next look."""

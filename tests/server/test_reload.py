@@ -289,6 +289,27 @@ def test_a_load_that_fails_is_a_bad_reload_and_is_tried_again_though_nothing_has
     assert events[0]["problems"] == [str(why)]
 
 
+def test_a_load_that_does_not_end_is_a_bad_reload(
+    file: Path, events: list[MutableMapping[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "LOAD_WITHIN", 0.01)
+
+    @in_event_loop
+    async def exchange() -> None:
+        async with running(file) as rig:
+            rig.may_load.clear()
+            rig.reloader.insist()
+            assert await rig.result() == "failed"
+            assert rig.taken == []
+            monkeypatch.setattr(reload, "LOAD_WITHIN", PATIENCE)
+            rig.may_load.set()
+            rig.reloader.insist()
+            assert await rig.result(2) == "unchanged"
+
+    exchange()
+    assert events[0]["problems"] == ["the policy was not loaded within 0.01 seconds"]
+
+
 @in_event_loop
 async def test_after_a_load_that_failed_only_who_insists_is_heard_for_a_while(
     tmp_path: Path,
