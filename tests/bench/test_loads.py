@@ -44,6 +44,17 @@ SHED = response("deny", "overloaded", code=14, allows=False)
         (b"\x8d" + bytes(5) + YES, "no answer"),
         (b"", "stream refused"),
     ],
+    ids=[
+        "allow",
+        "deny",
+        "allow that is none",
+        "deny that is none",
+        "nothing said",
+        "no message",
+        "cut short",
+        "another status",
+        "nothing",
+    ],
 )
 def test_an_answer_is_an_allow_or_a_refusal_with_its_reason(octets: bytes, kind: str) -> None:
     assert kind_of(octets) == kind
