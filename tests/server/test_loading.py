@@ -333,6 +333,8 @@ STARTS_AND_WAITS: Final = """\
 import sys
 import threading
 from pathlib import Path
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the suite runs without one
 from authz_service.server import loading
 loading._PROGRAM = sys.argv[1]
 with loading.Loading([Path(".")]) as started:
@@ -358,7 +360,8 @@ def test_the_process_does_not_outlive_the_one_that_waits_for_it(
 
 
 SERVES: Final = """\
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the suite runs without one
 from authz_service.server import loading
 loading._PROGRAM = sys.argv.pop(1)
 from authz_service.cli.main import main
