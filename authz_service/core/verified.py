@@ -7,8 +7,8 @@ is the same with and without; docs/adr/0008-verification-is-remembered.md says w
 
 The tokens themselves are not kept: nobody who reads the memory finds one here to send.
 Not for several threads: it belongs to the event loop whose decisions use it, and has no lock.
-Among threads it could miscount, or fail, which is a refusal. Entries never change, so that it could
-not take one token for another.
+Among threads it could miscount, or fail, which is a refusal. What an entry says of its token never
+changes, so that it could not take one token for another.
 """
 
 from __future__ import annotations

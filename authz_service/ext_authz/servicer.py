@@ -171,7 +171,8 @@ class AuthorizationServicer:
                 else:
                     decided = _UNTRUSTED_CALLER
                 if (deny := refusal(decided)) is not None and deny.nudge:
-                    decided = await self._decide_again(decided, request, context.time_remaining())
+                    left = context.time_remaining()
+                    decided = await self._decide_again(decided, deny, request, left)
                 response, decision = self._responses.of(decided), decided
         except Exception as error:  # noqa: BLE001 - nothing may turn into a gRPC error or an allow
             log_bug("check_failed", error)
@@ -187,11 +188,13 @@ class AuthorizationServicer:
             log_bug("observer_failed", error)
 
     async def _decide_again(
-        self, decision: Decision, request: HttpRequest, time_remaining: float | None
+        self, decision: Decision, deny: Deny, request: HttpRequest, time_remaining: float | None
     ) -> Decision:
-        """Decide with fresher keys, for want of which there is *decision*, where they come soon."""
-        deny = refusal(decision)
-        if deny is None or deny.issuer is None:
+        """Decide with fresher keys, where they come soon.
+
+        For want of them there is *decision*, which is *deny*, or reports it.
+        """
+        if deny.issuer is None:
             return decision
         fetch = self._keys.nudge(deny.issuer.name)
         # Without any keys the issuer is in trouble: say so now, and do not pile up Checks.

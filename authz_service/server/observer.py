@@ -66,6 +66,8 @@ class CheckObserver:
         if self._traces is not None:
             metadata = check.metadata() or ()
             self._traces.record(check.request, check.decision, check.seconds, metadata)
+        if not self._log_check.is_on:
+            return
         if not self._unlogged:
             asyncio.get_running_loop().call_later(GATHER, self._log_in_parts)
         # Nothing of gRPC's is kept: it is to be done with its call.

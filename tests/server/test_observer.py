@@ -51,6 +51,15 @@ def test_checks_are_logged_in_their_order_and_no_sooner_than_others_have_had_the
     assert all(event["context_extensions"] == {"a": "b"} for event in events)
 
 
+def test_nothing_is_put_down_where_there_is_no_decision_log() -> None:
+    async def exchange() -> None:
+        observe = CheckObserver(Metrics(), LogSettings(level="warning"), None)
+        observe(_check(1))
+        assert not observe._unlogged
+
+    asyncio.run(exchange())
+
+
 def test_the_time_of_a_check_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([1_700_000_000_000_000_000, 1_700_000_001_500_000_000])
 

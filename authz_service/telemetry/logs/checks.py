@@ -50,7 +50,8 @@ class CheckLog:
         """
         self._settings = settings
         self._chance = chance
-        self._is_on = settings.level in {"debug", "info"}
+        self.is_on: Final = settings.level in {"debug", "info"}
+        """Whether there is a decision log at this level."""
         self._lines = CheckLines(self._hide_identity, settings.allows)
 
     def announce(self) -> None:
@@ -83,7 +84,7 @@ class CheckLog:
         *at* is when, in nanoseconds since the epoch, if that was not just now.
         """
         deny = refusal(decision)
-        if not self._is_on or (deny is None and not self._is_drawn()):
+        if not self.is_on or (deny is None and not self._is_drawn()):
             return
         moment = timestamp(time.time_ns() if at is None else at)
         duration_us = round(seconds * 1e6)
