@@ -11,6 +11,7 @@ Without, a number of requests is in flight all the time, and each is timed from 
 from __future__ import annotations
 
 import base64
+import contextlib
 import gc
 import json
 import select
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bench.http2 import Client, Http2Error, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _PATIENCE: Final = 20.0  # seconds without an octet
 _NANOSECONDS: Final = 10**9
@@ -114,19 +115,28 @@ def connect(target: str) -> socket.socket:
     return connection
 
 
+@contextlib.contextmanager
+def _without_pauses() -> Iterator[None]:
+    """Collect no garbage meanwhile: a pause here would be taken for one of the server's."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def run(job: Mapping[str, Any]) -> dict[str, Any]:
     """Do *job*, and give its result. Raises Http2Error and OSError."""
     requests = [Request(varying, base64.b64decode(body)) for varying, body in job["requests"]]
     client = Client([(name, value) for name, value in job["fields"]], requests)
     with connect(job["target"]) as connection:
         load = Load(client, connection)
-        gc.freeze()
-        gc.disable()  # a pause here would be taken for one of the server's
         started = time.monotonic_ns()
-        if job["rate"]:
-            load.at_a_rate(job["count"], job["rate"])
-        else:
-            load.in_flight(job["count"], job["at_once"])
+        with _without_pauses():
+            if job["rate"]:
+                load.at_a_rate(job["count"], job["rate"])
+            else:
+                load.in_flight(job["count"], job["at_once"])
         ended = time.monotonic_ns()
     return {
         "seconds": (ended - started) / _NANOSECONDS,
