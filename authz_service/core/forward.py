@@ -53,6 +53,8 @@ class ForwardRules:
     keep_authorization: bool = True
     strip: tuple[str, ...] = ("x-auth-*",)
     claims_header: str | None = None
+    known_names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Every name to remove unless it is overwritten, whatever the request has."""
     _stripped_names: frozenset[str] = field(init=False, repr=False, compare=False)
     _stripped_beginnings: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _verdicts: dict[str, bool] = field(init=False, repr=False, compare=False)
@@ -66,6 +68,7 @@ class ForwardRules:
         object.__setattr__(self, "_stripped_names", whole)
         object.__setattr__(self, "_stripped_beginnings", tuple(map(_hyphened, beginnings)))
         object.__setattr__(self, "_verdicts", {})
+        object.__setattr__(self, "known_names", tuple(dict.fromkeys(_known_names(self))))
         object.__setattr__(self, "_anonymous", _changes(self, None))
 
     @property
@@ -170,17 +173,15 @@ def _changes(rules: ForwardRules, claims: AccessTokenClaims | None) -> UpstreamH
         sum(sizes) > MAX_HEADERS_BYTES
     ):
         raise AccessDenied(DenyReason.CLAIMS_TOO_LARGE)
-    remove = dict.fromkeys(_known_names(rules))
-    for name, _value in overwrite:
-        remove.pop(name, None)
-    return UpstreamHeaders(overwrite, tuple(remove), usual=True)
+    overwritten = dict(overwrite)
+    remove = tuple([name for name in rules.known_names if name not in overwritten])
+    return UpstreamHeaders(overwrite, remove, usual=True)
 
 
 def _taken(headers: UpstreamHeaders) -> int:
-    """The bytes of *headers*; the names to remove are those of the rules."""
-    return getsizeof(headers.remove) + sum(
-        getsizeof(pair) + sum(map(getsizeof, pair)) for pair in headers.overwrite
-    )
+    """The bytes of *headers*, whose names are those of the rules."""
+    pairs = sum(getsizeof(pair) + getsizeof(pair[1]) for pair in headers.overwrite)
+    return getsizeof(headers.overwrite) + getsizeof(headers.remove) + pairs
 
 
 _USUAL: Final[Prepared[ForwardRules, UpstreamHeaders]] = Prepared(
@@ -189,7 +190,7 @@ _USUAL: Final[Prepared[ForwardRules, UpstreamHeaders]] = Prepared(
 
 
 def _known_names(rules: ForwardRules) -> Iterator[str]:
-    """Every name to remove unless it is overwritten, whatever the request has.
+    """Give what `ForwardRules.known_names` is made of.
 
     Envoy may be configured to show us only some of the request's fields, so the names that we know
     are removed whether we see them or not.

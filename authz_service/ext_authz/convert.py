@@ -42,13 +42,20 @@ def to_http_request(check: CheckRequest) -> HttpRequest:
     """
     http = check.attributes.request.http
     headers = _headers(http)
-    first = dict(reversed(headers))  # of two of a name, the first: the raw ones come first
     return HttpRequest(
         http.method,
-        first.get(":authority", http.host),
-        first.get(":path", http.path),
+        _first(headers, ":authority", http.host),
+        _first(headers, ":path", http.path),
         tuple(headers),
     )
+
+
+def _first(headers: Iterable[tuple[str, str]], name: str, default: str) -> str:
+    """The first value of *name*, which is the raw one where there are two."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return default
 
 
 def _headers(http: AttributeContext.HttpRequest) -> list[tuple[str, str]]:
