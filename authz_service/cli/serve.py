@@ -14,7 +14,7 @@ from authz_service.cli.exits import refuse
 from authz_service.cli.path_arguments import paths
 from authz_service.cli.serving import key_storage, limits, listening, log_output, token_cache
 from authz_service.cli.serving.setting import setting
-from authz_service.server import background
+from authz_service.server import background, heap
 from authz_service.server.listen import ListenError
 from authz_service.server.loading import LoadError, Loading, Refused
 from authz_service.server.settings import ServeSettings
@@ -59,6 +59,7 @@ def command(log: LogSettings, **others: Any) -> None:  # noqa: ANN401 - fields o
 def _service(settings: ServeSettings) -> Coroutine[None, None, None]:
     """The service, with its policy. Raises LoadError."""
     with Loading(settings.policy) as loading:
+        heap.share_one()  # before there are threads
         # The most of what a start takes: the policy is loaded meanwhile.
         from authz_service.server.service import serve  # noqa: PLC0415
 

@@ -29,6 +29,12 @@ GATHER: Final = 0.1
 AT_ONCE: Final = 32
 """Lines that are made in one go, which takes about as long as two Checks do."""
 
+GATHERED: Final = 4 * AT_ONCE
+"""Checks that wait for their lines at the most before these are begun with.
+
+What they hold, 2 KB each with its headers, is what the process grows by at its busiest moment.
+"""
+
 TRACES_WITHIN: Final = 2.0
 """Seconds that the stop waits at the most for a collector to take the last spans."""
 
@@ -47,6 +53,7 @@ class CheckObserver:
         self._overload_log = OverloadLog()
         self._traces = traces
         self._unlogged: deque[tuple[int, _Told]] = deque()
+        self._gathering: asyncio.TimerHandle | None = None
 
     def announce(self) -> None:
         """Log what the readers of the log have to know about it."""
@@ -68,15 +75,20 @@ class CheckObserver:
             self._traces.record(check.request, check.decision, check.seconds, metadata)
         if not self._log_check.is_on:
             return
-        if not self._unlogged:
-            asyncio.get_running_loop().call_later(GATHER, self._log_in_parts)
         # Nothing of gRPC's is kept: it is to be done with its call.
         extensions = dict(check.context_extensions) if check.context_extensions else None
         told = (check.request, check.decision, check.seconds, extensions)
         self._unlogged.append((time.time_ns(), told))
+        if len(self._unlogged) == 1:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER, self._log_in_parts)
+        elif self._gathering is not None and len(self._unlogged) >= GATHERED:
+            self._gathering.cancel()
+            self._gathering = None
+            asyncio.get_running_loop().call_soon(self._log_in_parts)
 
     def _log_in_parts(self) -> None:
         """Log some, and the rest when those Checks have been answered that came meanwhile."""
+        self._gathering = None
         for _ in range(min(len(self._unlogged), AT_ONCE)):
             self._log_next()
         if self._unlogged:

@@ -15,7 +15,7 @@ from authz_service.ext_authz.servicer import AuthorizationServicer
 from authz_service.keys import Refresher
 from authz_service.keys.fetch import HttpFetcher
 from authz_service.keys.storage import DirectoryStorage
-from authz_service.server import last_resort
+from authz_service.server import heap, last_resort
 from authz_service.server.admin import AdminServer
 from authz_service.server.background import in_background
 from authz_service.server.listen import ListenError
@@ -178,6 +178,7 @@ class _Service:
             if readiness != announced:
                 await self._rpc.set_serving(serving=readiness.ready)
                 _log.info("readiness", **readiness.as_fields())
+                heap.give_back()  # what it took to get there
                 announced = readiness
             await self._changed.wait()
 

@@ -11,7 +11,7 @@ from authz_service.core.decision import Deny, DenyReason
 from authz_service.core.request import HttpRequest
 from authz_service.ext_authz.servicer import DecidedCheck
 from authz_service.server import observer
-from authz_service.server.observer import AT_ONCE, CheckObserver
+from authz_service.server.observer import AT_ONCE, GATHERED, CheckObserver
 from authz_service.telemetry.logs import checks
 from authz_service.telemetry.logs.settings import LogSettings
 from authz_service.telemetry.metrics import Metrics
@@ -84,6 +84,22 @@ def test_they_are_logged_without_anybody_asking(monkeypatch: pytest.MonkeyPatch)
             await eventually(lambda: not observe._unlogged)
 
     assert len(_logged(act)) == 2
+
+
+def test_many_are_not_gathered_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observer, "GATHER", 3600)
+
+    async def act(observe: CheckObserver) -> None:
+        for round_ in range(2):
+            for number in range(GATHERED - 1):
+                observe(_check(round_ * GATHERED + number))
+            await asyncio.sleep(0.01)
+            assert len(observe._unlogged) == GATHERED - 1
+            observe(_check(round_ * GATHERED + GATHERED - 1))
+            await eventually(lambda: not observe._unlogged)
+
+    events = _logged(act)
+    assert [event["request_id"] for event in events] == [str(n) for n in range(2 * GATHERED)]
 
 
 def test_one_that_cannot_be_logged_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
