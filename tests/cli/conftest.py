@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+
+from tests.support.signals import signals_as_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +39,5 @@ def _logging_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _signals_as_before() -> Iterator[None]:
-    """`serve` takes them over, and at its end none is heard: not even who stops a run of tests."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with signals_as_before():
+        yield
