@@ -18,6 +18,9 @@ EPOCH = $(shell git log -1 --format=%ct 2>/dev/null)
 WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 IN_PARALLEL := --quiet --numprocesses $(WORKERS) --dist worksteal
 
+# Tests start hundreds of Pythons, of which each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check-deploy faults soak lint format proto rules lock bench fuzz image clean
 
@@ -27,12 +30,14 @@ help: ## this list
 demo: $(VENV)/.installed ## run everything on this machine and show what is decided (ARGS=--once)
 	@$(BIN)/authz-service demo $(ARGS)
 
-# The core's own tests reach all of it. The others run without coverage, in half the time.
+# The examples of the core reach all of it. All else runs without coverage, in half the time.
+WITHOUT_COVERAGE := $(patsubst %,tests/core/test_%.py,properties purity verified_machine)
+WITH_COVERAGE := $(filter-out $(WITHOUT_COVERAGE),$(wildcard tests/core/test_*.py))
 test: $(VENV)/.checkov-installed ## the whole test suite and the coverage of the core; with ARGS=… those tests alone
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest $(IN_PARALLEL) --cov=authz_service/core --cov-report= tests/core
+	@$(BIN)/python -m pytest $(IN_PARALLEL) --cov=authz_service/core --cov-report= $(WITH_COVERAGE)
 	@$(BIN)/python -m coverage report --include='authz_service/core/*' --fail-under=100
-	@$(BIN)/python -m pytest $(IN_PARALLEL) --ignore tests/core
+	@$(BIN)/python -m pytest $(IN_PARALLEL) $(addprefix --ignore ,$(WITH_COVERAGE))
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

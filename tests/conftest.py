@@ -2,18 +2,25 @@
 
 Sockets are off, except where they are the point, and stay local. Nothing that the service says, in
 its logs, its metrics or to its probes, may hold a token; see tests/support/leaks.py. How long an
-example takes is no property: a machine that is busy is no bug. A test leaves the garbage collector
-as it was: tests share a process, and in which order is up to chance.
+example takes is no property: a machine that is busy is no bug. A test leaves the process as it
+was: tests share one, and in which order is up to chance.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
+import os
+import resource
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_socket
+import structlog
 from hypothesis import settings
 
 from tests.support.leak_reports import pytest_configure, pytest_runtest_makereport
@@ -38,8 +45,38 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest_socket.socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
 
 
+_OF_PYTEST = {"PYTEST_CURRENT_TEST"}
+
+
+def _of_the_process() -> dict[str, object]:
+    """What all tests share, and one may change for those after it."""
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGTERM)
+    }
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return {
+        "garbage collector": (gc.isenabled(), gc.get_threshold()),
+        "environment": {k: v for k, v in os.environ.items() if k not in _OF_PYTEST},
+        "signal handlers": handlers,
+        "working directory": os.getcwd(),  # noqa: PTH109 - compared, and nothing else
+        "umask": umask,
+        "path": tuple(sys.path),
+        "recursion limit": sys.getrecursionlimit(),
+        "hooks": (sys.excepthook, sys.unraisablehook),
+        "logging": (structlog.is_configured(), logging.root.level, logging.root.disabled),
+        "event loop policy": type(asyncio.get_event_loop_policy()),
+        "limits": (
+            resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_FSIZE)
+        ),
+    }  # fmt: skip
+
+
 @pytest.fixture(autouse=True)
-def _collector_as_before() -> Iterator[None]:
-    before = gc.isenabled(), gc.get_threshold()
+def _process_as_before() -> Iterator[None]:
+    before = _of_the_process()
     yield
-    assert (gc.isenabled(), gc.get_threshold()) == before
+    after = _of_the_process()
+    changed = [name for name in after if after[name] != before[name]]
+    assert changed == []

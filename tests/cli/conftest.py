@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+
+from tests.support.signals import signals_as_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +39,5 @@ def _logging_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _signals_as_before() -> Iterator[None]:
-    """`serve` ends at a SIGTERM with status 0, which a run of tests that is stopped must not."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with signals_as_before():
+        yield

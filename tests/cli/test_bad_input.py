@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.cli.in_this_process import run_here
 from tests.policy.folder import policy_text
 from tests.server.processes import environment
 
@@ -25,10 +26,14 @@ TESTS: Final = "policy: policy.yaml\ntests: [{request: GET /x, expect: no_route}
 
 
 def run(*arguments: str | Path, token: bytes = b"") -> tuple[int, str, str]:
+    """Run a service as the process that it is, and what ends by itself in this one."""
+    if arguments[0] != "serve":
+        done = run_here(*arguments, given=token)
+        return done.returncode, done.stdout, done.stderr
     finished = subprocess.run(
         [sys.executable, "-m", "authz_service", *map(str, arguments)],
         env=environment(),
-        input=token,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=50,
         check=False,

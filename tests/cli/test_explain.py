@@ -316,7 +316,7 @@ def test_a_skipped_signature_is_said_in_large_letters(desk: Desk, alg: str, sign
 
 
 def test_a_skipped_signature_is_a_member_of_the_json(desk: Desk) -> None:
-    run = desk.run("--token-file", desk.token(), "--skip-signature", "--json", "GET", URL)
+    run = desk.explain("--token-file", desk.token(), "--skip-signature", "--json", "GET", URL)
     assert run.told["signature_skipped"] is True
     assert run.told["token"]["verified"] is False
     steps = {step["name"]: step["passed"] for step in run.told["steps"]}
@@ -357,7 +357,7 @@ def test_all_but_the_signature_is_judged_as_ever(
 
 
 def test_an_allowed_request_is_told_with_what_the_upstream_gets(desk: Desk) -> None:
-    run = desk.run(
+    run = desk.explain(
         "--token-file", desk.token(), "--jwks", "jwks.json", "-H", "X-Auth-Role: admin", "GET",
         f"{URL}?access_token=s3cret",
     )  # fmt: skip
@@ -378,7 +378,7 @@ def test_an_allowed_request_is_told_with_what_the_upstream_gets(desk: Desk) -> N
 def test_a_refused_request_is_told_with_everything_that_is_wrong(desk: Desk) -> None:
     file = desk.token(exp=int(time.time()) - 250, organization_id="other", tier=True)
     url = "https://shop.example.com/organizations/mine"
-    run = desk.run("--token-file", file, "--jwks", "jwks.json", "GET", url)
+    run = desk.explain("--token-file", file, "--jwks", "jwks.json", "GET", url)
     assert run.status == DENIED
     assert "expired 4 minutes ago" in line_of(run.output, "times")
     assert line_of(run.output, "times").endswith("← decided")
@@ -397,11 +397,11 @@ def test_a_refused_request_is_told_with_everything_that_is_wrong(desk: Desk) -> 
 
 def test_an_audited_refusal_passes_and_is_called_one(desk: Desk) -> None:
     arguments = ["--token-file", desk.token(), "--jwks", "jwks.json", "GET", f"{URL}/7"]
-    run = desk.run(*arguments)
+    run = desk.explain(*arguments)
     assert run.status == ALLOWED
     assert "DENIED (insufficient_scope), AND LET THROUGH" in run.output
     assert "none set: the request has no identity" in run.output
-    told = desk.run("--json", *arguments).told
+    told = desk.explain("--json", *arguments).told
     assert (told["decision"], told["mode"], told["passes"]) == ("deny", "audit", True)
     assert told["client"] is None
     assert told["upstream"]["set"] == {}
@@ -482,7 +482,7 @@ def test_a_token_may_be_pasted_with_what_was_around_it(desk: Desk, pasted: str) 
 
 def test_a_token_may_stand_in_a_header(desk: Desk) -> None:
     header = f"Authorization: Bearer {current_token()}"
-    assert desk.run("-H", header, "--jwks", "jwks.json", "GET", URL).status == ALLOWED
+    assert desk.explain("-H", header, "--jwks", "jwks.json", "GET", URL).status == ALLOWED
 
 
 def test_a_token_as_an_argument_is_refused_and_not_repeated(desk: Desk) -> None:
@@ -669,7 +669,7 @@ def test_bad_usage_is_one_message(desk: Desk, arguments: list[str], message: str
 
 def test_a_policy_that_cannot_be_used_is_told_as_ever(desk: Desk) -> None:
     desk.write("version: 2\nresources: x\n", "policy.yaml")
-    run = desk.run("GET", URL)
+    run = desk.explain("GET", URL)
     assert run.status == BAD_USAGE
     assert run.output == ""
     assert [line.partition(": ")[0] for line in run.errors.splitlines()] == [

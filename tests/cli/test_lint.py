@@ -1,4 +1,4 @@
-"""`authz-service lint` as a real process: what it prints, and how it ends."""
+"""`authz-service lint`: what it prints, and how it ends; once as a real process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.cli.in_this_process import run_here
 from tests.edge.rig import PATIENCE
 from tests.server.processes import environment
 
@@ -33,10 +34,14 @@ MISTAKEN: Final = "version: 2\nresource: []\n"
 def _lint(
     *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    return run_here("lint", *arguments, cwd=cwd, env=env)
+
+
+def _lint_as_a_process(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "authz_service", "lint", *map(str, arguments)],
         cwd=cwd,
-        env=environment(env),
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -54,7 +59,7 @@ def _assert_fails_in_one_line(result: subprocess.CompletedProcess[str], *parts: 
 
 def test_a_good_policy_is_fine(policy: Path) -> None:
     for option in ((), ("--strict",)):
-        result = _lint(*option, policy, cwd=policy.parent)
+        result = _lint_as_a_process(*option, policy, cwd=policy.parent)
         assert (result.returncode, result.stderr) == (FINE, "")
         assert result.stdout == "no errors, no warnings\n"
 
@@ -83,7 +88,7 @@ def test_what_is_ignored_does_not_fail(tmp_path: Path) -> None:
 
 def test_errors_fail_each_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(MISTAKEN)
-    result = _lint("p.yaml", cwd=tmp_path)
+    result = _lint_as_a_process("p.yaml", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (FAILED, "")
     assert result.stdout == (
         "p.yaml:1:10: error[policy]: version: write 1\n"

@@ -156,8 +156,8 @@ class Running:
     async def lines_of(self, *paths: str) -> dict[str, dict[str, Any]]:
         """Wait for the line of each of *paths* in the access log; gives all lines by path."""
         async with asyncio.timeout(PATIENCE):
-            while not set(paths) <= (lines := self._lines()).keys():
-                await self.admin("GET", "/ready")  # it writes ten times in a second
+            while not set(paths) <= (lines := self._lines()).keys():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)  # it writes ten times in a second
         return lines
 
     def _lines(self) -> dict[str, dict[str, Any]]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.faults.world import World
 
 _MANY_UNKNOWN: Final = 10_000
-_FEW_UNKNOWN: Final = 1_000
+_FEW_UNKNOWN: Final = 300
 _LONG: Final = 5.0  # seconds of a fault from which on there is time for many
 _AT_ONCE: Final = 32
 _HUGE: Final = 60_000  # bytes; Envoy takes 60 KiB of headers

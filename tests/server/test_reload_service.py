@@ -22,7 +22,6 @@ from tests.server.processes import PUBLIC_ONLY, Service, bound_socket, issuer, p
 from tests.support.event_loops import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.edge.rig import Caller
@@ -94,14 +93,17 @@ def _with_another_directory(file: Path, text: str) -> None:
     new.rename(file.parent)
 
 
-@pytest.mark.parametrize(
-    "replace",
-    [_in_place, _renamed_over, _removed_first, _with_its_directory, _with_another_directory],
+REPLACEMENTS: Final = (
+    _in_place,
+    _renamed_over,
+    _removed_first,
+    _with_its_directory,
+    _with_another_directory,
 )
+
+
 @pytest.mark.parametrize("named", ["file", "directory"])
-def test_however_a_file_is_replaced_the_new_policy_decides(
-    tmp_path: Path, replace: Callable[[Path, str], None], named: str
-) -> None:
+def test_however_a_file_is_replaced_the_new_policy_decides(tmp_path: Path, named: str) -> None:
     async def exchange() -> None:
         file = tmp_path / "policies" / "policy.yaml"
         file.parent.mkdir()
@@ -109,13 +111,13 @@ def test_however_a_file_is_replaced_the_new_policy_decides(
         path = file if named == "file" else file.parent
         async with service(tmp_path, "", path=path) as running, running.caller() as caller:
             assert await _answer(caller, "/more") == "no_route"
-            for _ in range(2):
+            for replace in REPLACEMENTS:
                 replace(file, WITH_MORE)
                 await running.event("policy_reloaded", **ADDED)
-                assert await _answer(caller, "/more") == "allow"
+                assert await _answer(caller, "/more") == "allow", replace
                 replace(file, PUBLIC_ONLY)
                 await running.event("policy_reloaded", routes_removed=1)
-                assert await _answer(caller, "/more") == "no_route"
+                assert await _answer(caller, "/more") == "no_route", replace
             assert running.process.returncode is None
 
     asyncio.run(exchange())
@@ -145,14 +147,14 @@ def test_a_config_map_is_followed_through_its_links(tmp_path: Path, named: str) 
             service(tmp_path, "", path=volume / named) as running,
             running.caller() as caller,
         ):
-            for version in (1, 3, 5):
+            for version in (1, 3):
                 _publish_as_kubelet(volume, version, WITH_MORE)
                 await running.event("policy_reloaded", **ADDED)
                 assert await _answer(caller, "/more") == "allow"
                 _publish_as_kubelet(volume, version + 1, PUBLIC_ONLY)
                 await running.event("policy_reloaded", routes_removed=1)
                 assert await _answer(caller, "/more") == "no_route"
-            assert await _samples(running) == {"changed": 6, "unchanged": 0, "failed": 0, "last": 1}
+            assert await _samples(running) == {"changed": 4, "unchanged": 0, "failed": 0, "last": 1}
 
     asyncio.run(exchange())
 

@@ -13,6 +13,7 @@ from authz_service.cli.main import main
 from authz_service.cli.serve import command
 from authz_service.server.listen import TcpAddress, UnixAddress
 from tests.deploy.manifests.model import at
+from tests.support.signals import signals_as_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,7 +55,8 @@ def parsed(name: str, arguments: list[str]) -> click.Context:
     As part of the whole: for itself it would have no `-h`, from then on.
     """
     whole = click.Context(main, **main.context_settings)
-    subcommand = main.get_command(whole, name)
+    with signals_as_before():
+        subcommand = main.get_command(whole, name)
     assert subcommand is not None, f"there is no command {name}"
     return subcommand.make_context(name, arguments, parent=whole)
 
