@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "logto"
 NUDGED_ONLY: Final = RefreshSettings(interval=3600.0, cooldown=0.0, timeout=20.0, max_stale=86400.0)
-OUT_OF_TIME: Final = 0.25  # seconds that a fetch may take where it is to run out of them
+OUT_OF_TIME: Final = 0.5  # seconds that a fetch may take where it is to run out of them
 GOOD: Final = publishes(signing_key(kid="good"))
 BETTER: Final = publishes(signing_key(kid="better"))
 
