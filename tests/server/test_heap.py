@@ -88,7 +88,7 @@ def _maps(pid: int) -> str:
 async def _heaps_of_a_service(directory: Path) -> int:
     """How many its threads have by the first Check."""
     async with service(directory, PUBLIC_ONLY) as running, running.caller() as caller:
-        assert not reason(await caller.check(check_request("GET", "/healthz")))
+        assert not reason(await caller.check(check_request("/healthz")))
         return _heaps_of_threads(running.process.pid)
 
 
