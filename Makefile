@@ -18,7 +18,7 @@ EPOCH = $(shell git log -1 --format=%ct 2>/dev/null)
 WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 IN_PARALLEL := --quiet --numprocesses $(WORKERS) --dist worksteal
 
-# Tests start hundreds of Pythons, of which each would compile every module anew.
+# Nearly every target starts Pythons, up to hundreds, of which each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help

@@ -118,11 +118,13 @@ def connect(target: str) -> socket.socket:
 @contextlib.contextmanager
 def _without_pauses() -> Iterator[None]:
     """Collect no garbage meanwhile: a pause here would be taken for one of the server's."""
+    was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_on:
+            gc.enable()
 
 
 def run(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,7 +139,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
                 load.at_a_rate(job["count"], job["rate"])
             else:
                 load.in_flight(job["count"], job["at_once"])
-        ended = time.monotonic_ns()
+            ended = time.monotonic_ns()
     return {
         "seconds": (ended - started) / _NANOSECONDS,
         "moments": load.moments,

@@ -68,7 +68,7 @@ class ForwardRules:
         object.__setattr__(self, "_stripped_names", whole)
         object.__setattr__(self, "_stripped_beginnings", tuple(map(_hyphened, beginnings)))
         object.__setattr__(self, "_verdicts", {})
-        object.__setattr__(self, "known_names", tuple(dict.fromkeys(_known_names(self))))
+        object.__setattr__(self, "known_names", tuple(dict.fromkeys(_names_to_remove(self))))
         object.__setattr__(self, "_anonymous", _changes(self, None))
 
     @property
@@ -173,7 +173,7 @@ def _changes(rules: ForwardRules, claims: AccessTokenClaims | None) -> UpstreamH
         sum(sizes) > MAX_HEADERS_BYTES
     ):
         raise AccessDenied(DenyReason.CLAIMS_TOO_LARGE)
-    overwritten = dict(overwrite)
+    overwritten = {name for name, _value in overwrite}
     remove = tuple([name for name in rules.known_names if name not in overwritten])
     return UpstreamHeaders(overwrite, remove, usual=True)
 
@@ -189,7 +189,7 @@ _USUAL: Final[Prepared[ForwardRules, UpstreamHeaders]] = Prepared(
 )
 
 
-def _known_names(rules: ForwardRules) -> Iterator[str]:
+def _names_to_remove(rules: ForwardRules) -> Iterator[str]:
     """Give what `ForwardRules.known_names` is made of.
 
     Envoy may be configured to show us only some of the request's fields, so the names that we know

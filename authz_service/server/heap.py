@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import ctypes
 
 _M_ARENA_MAX: Final = -8  # malloc.h
-_NOT_THERE: Final = (AttributeError, ImportError, OSError)
-"""What comes of another C library, and of a Python that cannot call one."""
+_WHATEVER: Final = Exception
+"""What comes of another C library, or of a Python that cannot call one: nothing depends on it."""
 
 
 def share_one() -> None:
@@ -28,16 +28,16 @@ def share_one() -> None:
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if "MALLOC_ARENA_MAX" in os.environ or "glibc.malloc.arena_max" in tunables:
         return
-    with contextlib.suppress(*_NOT_THERE):
+    with contextlib.suppress(_WHATEVER):
         _c_library().mallopt(_M_ARENA_MAX, 1)
 
 
 def give_back() -> None:
-    """Let the system have what is free: a start frees much that is not needed again.
+    """Let the system have what is free. A start frees much that is not needed again.
 
     Takes a fifth of a millisecond after a start with few routes; everybody waits meanwhile.
     """
-    with contextlib.suppress(*_NOT_THERE):
+    with contextlib.suppress(_WHATEVER):
         _c_library().malloc_trim(0)
 
 

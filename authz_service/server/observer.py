@@ -32,7 +32,7 @@ AT_ONCE: Final = 32
 GATHERED: Final = 4 * AT_ONCE
 """Checks that wait for their lines at the most before these are begun with.
 
-What they hold, 2 KB each with its headers, is what the process grows by at its busiest moment.
+Each holds 2 KB with its headers, and a busy process would keep the room for the most there were.
 """
 
 TRACES_WITHIN: Final = 2.0
@@ -53,7 +53,8 @@ class CheckObserver:
         self._overload_log = OverloadLog()
         self._traces = traces
         self._unlogged: deque[tuple[int, _Told]] = deque()
-        self._gathering: asyncio.TimerHandle | None = None
+        self._next: asyncio.Handle | None = None
+        self._is_gathering = False
 
     def announce(self) -> None:
         """Log what the readers of the log have to know about it."""
@@ -78,21 +79,31 @@ class CheckObserver:
         # Nothing of gRPC's is kept: it is to be done with its call.
         extensions = dict(check.context_extensions) if check.context_extensions else None
         told = (check.request, check.decision, check.seconds, extensions)
+        self._schedule()  # first: what could not be scheduled must not wait for ever
         self._unlogged.append((time.time_ns(), told))
-        if len(self._unlogged) == 1:
-            self._gathering = asyncio.get_running_loop().call_later(GATHER, self._log_in_parts)
-        elif self._gathering is not None and len(self._unlogged) >= GATHERED:
-            self._gathering.cancel()
-            self._gathering = None
-            asyncio.get_running_loop().call_soon(self._log_in_parts)
+
+    def _schedule(self) -> None:
+        """See to it that the lines are begun with: in a while, or at once where many wait."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().call_later(GATHER, self._log_in_parts)
+            self._is_gathering = True
+        elif self._is_gathering and len(self._unlogged) + 1 >= GATHERED:
+            soon = asyncio.get_running_loop().call_soon(self._log_in_parts)
+            self._unschedule()
+            self._next = soon
+
+    def _unschedule(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+        self._next, self._is_gathering = None, False
 
     def _log_in_parts(self) -> None:
         """Log some, and the rest when those Checks have been answered that came meanwhile."""
-        self._gathering = None
+        self._unschedule()
         for _ in range(min(len(self._unlogged), AT_ONCE)):
             self._log_next()
         if self._unlogged:
-            asyncio.get_running_loop().call_soon(self._log_in_parts)
+            self._next = asyncio.get_running_loop().call_soon(self._log_in_parts)
 
     def _log_next(self) -> None:
         at, told = self._unlogged.popleft()
@@ -103,6 +114,7 @@ class CheckObserver:
 
     def flush(self) -> None:
         """Log what has not been logged yet."""
+        self._unschedule()
         while self._unlogged:
             self._log_next()
 

@@ -176,9 +176,10 @@ class _Service:
             self._changed.clear()
             readiness = self._readiness()
             if readiness != announced:
+                if readiness.ready and (announced is None or not announced.ready):
+                    heap.give_back()  # what it took to get there, before Checks come
                 await self._rpc.set_serving(serving=readiness.ready)
                 _log.info("readiness", **readiness.as_fields())
-                heap.give_back()  # what it took to get there
                 announced = readiness
             await self._changed.wait()
 

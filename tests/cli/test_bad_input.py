@@ -26,7 +26,7 @@ TESTS: Final = "policy: policy.yaml\ntests: [{request: GET /x, expect: no_route}
 
 
 def run(*arguments: str | Path, token: bytes = b"") -> tuple[int, str, str]:
-    """Run a service as the process that it is, and what ends by itself in this one."""
+    """Run the command in this process; `serve` as one of its own, which it takes for itself."""
     if arguments[0] != "serve":
         done = run_here(*arguments, given=token)
         return done.returncode, done.stdout, done.stderr

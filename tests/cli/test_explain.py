@@ -1,9 +1,8 @@
-"""`explain` as a process: real keys from a real key server, files, and everything that is none."""
+"""`explain` with real keys from a real key server, with files, and with everything that is none."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from click.testing import CliRunner
 
 from authz_service.cli.explain_arguments import MAX_TOKEN_FILE_BYTES
 from authz_service.cli.main import main
+from tests.cli.in_this_process import run_here
 from tests.edge.rig import PATIENCE
 from tests.server.processes import environment
 from tests.support.hostile_issuer import (
@@ -111,12 +111,9 @@ class Desk:
         self, *arguments: str, given: bytes = b"", env: Mapping[str, str] | None = None
     ) -> Run:
         """Run the command in this process, to its end."""
-        start = ["explain", "--policy", "policy.yaml", *arguments]
-        variables = {**dict.fromkeys(os.environ.keys() & {"AUTHZ_POLICY"}), **(env or {})}
-        with contextlib.chdir(self.path):
-            result = CliRunner().invoke(main, start, input=given, env=variables)
-        assert result.exception is None or isinstance(result.exception, SystemExit)
-        return Run(result.exit_code, result.stdout, result.stderr)
+        start = ("explain", "--policy", "policy.yaml", *arguments)
+        done = run_here(*start, cwd=self.path, env=env, given=given)
+        return Run(done.returncode, done.stdout, done.stderr)
 
     def run(self, *arguments: str, given: bytes = b"", env: Mapping[str, str] | None = None) -> Run:
         """Run the command as a process of its own."""

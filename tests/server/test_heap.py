@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
+import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Final
 
 import pytest
 
 from authz_service.server import heap
+from tests.edge.rig import reason
+from tests.edge.shop import check_request
+from tests.server.processes import PUBLIC_ONLY, service
 
 _ARENAS = """
 import ctypes, sys, threading
@@ -35,6 +42,7 @@ libc.fflush(stream)
 """Has four threads allocate at a time, and prints what glibc says of its arenas."""
 
 _CHOICES = ("MALLOC_ARENA_MAX", "GLIBC_TUNABLES")
+_LARGEST_HEAP: Final = 64 * 2**20  # malloc/arena.c, HEAP_MAX_SIZE
 
 
 class _Recorder:
@@ -65,6 +73,34 @@ def _arenas(**environment: str) -> int:
 def test_all_threads_allocate_from_one_arena_unless_glibc_was_told_otherwise() -> None:
     assert _arenas() == 1
     assert _arenas(MALLOC_ARENA_MAX="8") > 1
+
+
+def _heaps_of_threads(pid: int) -> int:
+    """How many heaps glibc has made for threads. Each begins at a multiple of its largest size."""
+    starts = re.findall(r"^([0-9a-f]+)-\w+ rw-p 00000000 00:00 0", _maps(pid), re.MULTILINE)
+    return sum(int(start, 16) % _LARGEST_HEAP == 0 for start in starts)
+
+
+def _maps(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text("ascii")
+
+
+async def _heaps_of_a_service(directory: Path) -> int:
+    """How many its threads have by the first Check."""
+    async with service(directory, PUBLIC_ONLY) as running, running.caller() as caller:
+        assert not reason(await caller.check(check_request("/healthz")))
+        return _heaps_of_threads(running.process.pid)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
+def test_the_threads_of_a_service_have_no_heaps_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for choice in _CHOICES:
+        monkeypatch.delenv(choice, raising=False)
+    assert asyncio.run(_heaps_of_a_service(tmp_path)) == 0
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "8")
+    assert asyncio.run(_heaps_of_a_service(tmp_path)) > 0
 
 
 @pytest.mark.parametrize(

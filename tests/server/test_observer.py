@@ -7,6 +7,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from authz_service.core.decision import Deny, DenyReason
 from authz_service.core.request import HttpRequest
 from authz_service.ext_authz.servicer import DecidedCheck
@@ -20,8 +22,6 @@ from tests.telemetry.logged import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-
-    import pytest
 
 MANY = 3 * AT_ONCE + 1
 
@@ -100,6 +100,23 @@ def test_many_are_not_gathered_for_long(monkeypatch: pytest.MonkeyPatch) -> None
 
     events = _logged(act)
     assert [event["request_id"] for event in events] == [str(n) for n in range(2 * GATHERED)]
+
+
+def test_one_that_cannot_be_scheduled_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observer, "GATHER", 0.001)
+
+    def fails() -> asyncio.AbstractEventLoop:
+        raise MemoryError
+
+    async def act(observe: CheckObserver) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(asyncio, "get_running_loop", fails)
+            with pytest.raises(MemoryError):
+                observe(_check(1))
+        observe(_check(2))
+        await eventually(lambda: not observe._unlogged)
+
+    assert [event["request_id"] for event in _logged(act)] == ["2"]
 
 
 def test_one_that_cannot_be_logged_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from tests.server.processes import PUBLIC_ONLY, Service, bound_socket, issuer, p
 from tests.support.event_loops import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.edge.rig import Caller
@@ -102,6 +103,16 @@ REPLACEMENTS: Final = (
 )
 
 
+@contextlib.contextmanager
+def _told(step: str) -> Iterator[None]:
+    """Say at which *step* it failed."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(step)
+        raise
+
+
 @pytest.mark.parametrize("named", ["file", "directory"])
 def test_however_a_file_is_replaced_the_new_policy_decides(tmp_path: Path, named: str) -> None:
     async def exchange() -> None:
@@ -112,12 +123,13 @@ def test_however_a_file_is_replaced_the_new_policy_decides(tmp_path: Path, named
         async with service(tmp_path, "", path=path) as running, running.caller() as caller:
             assert await _answer(caller, "/more") == "no_route"
             for replace in REPLACEMENTS:
-                replace(file, WITH_MORE)
-                await running.event("policy_reloaded", **ADDED)
-                assert await _answer(caller, "/more") == "allow", replace
-                replace(file, PUBLIC_ONLY)
-                await running.event("policy_reloaded", routes_removed=1)
-                assert await _answer(caller, "/more") == "no_route", replace
+                with _told(replace.__name__):
+                    replace(file, WITH_MORE)
+                    await running.event("policy_reloaded", **ADDED)
+                    assert await _answer(caller, "/more") == "allow"
+                    replace(file, PUBLIC_ONLY)
+                    await running.event("policy_reloaded", routes_removed=1)
+                    assert await _answer(caller, "/more") == "no_route"
             assert running.process.returncode is None
 
     asyncio.run(exchange())

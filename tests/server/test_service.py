@@ -22,6 +22,7 @@ from authz_service.demo.signing_keys import SigningKeys
 from authz_service.ext_authz.convert import to_http_request
 from authz_service.ext_authz.servicer import DecidedCheck
 from authz_service.policy.files import FilesRead
+from authz_service.server import heap
 from authz_service.server.listen import ListenError, TcpAddress, UnixAddress
 from authz_service.server.loading import Loaded
 from authz_service.server.service import _Service, serve
@@ -301,6 +302,32 @@ def test_a_service_whose_task_is_cancelled_stops_in_order(tmp_path: Path) -> Non
         assert not path.exists()
 
     asyncio.run(exchange())
+
+
+def test_what_the_start_has_freed_is_given_back_before_checks_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, events = tmp_path / "authz.sock", list[str]()
+    monkeypatch.setattr(heap, "give_back", lambda: events.append("given back"))
+
+    async def exchange() -> None:
+        settings = ServeSettings((), UnixAddress(path), None)
+        service_ = _Service(settings, Loaded(Policy(), FilesRead()), _NoIssuer())
+        set_serving = service_._rpc.set_serving
+
+        async def noted(*, serving: bool) -> None:
+            events.append(f"serving: {serving}")
+            await set_serving(serving=serving)
+
+        monkeypatch.setattr(service_._rpc, "set_serving", noted)
+        running = asyncio.create_task(service_.run())
+        await eventually(lambda: "serving: True" in events)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(exchange())
+    assert events == ["given back", "serving: True"]
 
 
 def test_the_first_policy_does_not_stay_once_another_has_its_place(tmp_path: Path) -> None:
