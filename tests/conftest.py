@@ -28,13 +28,25 @@ from tests.support.leak_reports import pytest_configure, pytest_runtest_makerepo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["pytest_configure", "pytest_runtest_makereport", "pytest_runtest_setup"]
+__all__ = [
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "pytest_runtest_setup",
+    "pytest_sessionstart",
+]
 
 _WITH_SOCKETS = {"bench", "cli", "demo", "deploy", "e2e", "edge", "faults", "keys", "server"}
 _HERE = Path(__file__).parent
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+def pytest_sessionstart() -> None:
+    """Begin as at a terminal: in the background some of these are ignored, by children as well."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.hookimpl(trylast=True)
