@@ -210,22 +210,26 @@ def test_a_pipe_that_somebody_made_non_blocking_is_waited_for_all_the_same(pipe:
 
 
 class _LogsAtItsEnd:
-    def __init__(self, output: Output) -> None:
+    def __init__(self, output: Output, ended: list[str]) -> None:
         self._output = output
+        self._ended = ended
         self._self = self  # only the garbage collector ends this
 
     def __del__(self) -> None:
         self._output.put("from a finalizer")
+        self._ended.append("ended")
 
 
 def test_a_finalizer_may_log_wherever_it_runs(pipe: _Pipe) -> None:
     """Also in the middle of logging, in the same thread; a lock would wait for itself."""
-    output = pipe.output(capacity=10_000)
+    output, ended = pipe.output(capacity=10_000), list[str]()
     with _collecting_often():
         for _ in range(50):
-            _LogsAtItsEnd(output)
+            _LogsAtItsEnd(output, ended)
             output.put("line")
-    gc.collect()
+    while len(ended) < 50:  # where another thread is collecting, nothing is collected here
+        gc.collect()
+        time.sleep(0.001)
     lines = pipe.read(100)
     assert (lines.count("line"), lines.count("from a finalizer")) == (50, 50)
 
