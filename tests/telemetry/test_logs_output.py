@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
