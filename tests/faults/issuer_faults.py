@@ -145,7 +145,9 @@ async def _rotate(world: World, number: int) -> None:
     world.logto.serve(publishes(issuer_key("logto"), *keys[:2]))
     world.load.kinds[names[0]] = signed(names[0], ALLOWED, signer, keys_of="logto")
     bound = world.settings.cooldown + world.settings.timeout
-    await asyncio.wait_for(world.service.event("key_set_changed", since=mark), bound)
+    # All three of them: what was before this fault may be noticed only now.
+    found = world.service.event("key_set_changed", since=mark, issuer="logto", keys=3)
+    await asyncio.wait_for(found, bound)
     world.timeline.begin(STEADY.but(**{names[2]: gone}))
     for name in names:
         if kind := world.load.kinds.get(name):
