@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import ctypes
 
 _M_ARENA_MAX: Final = -8  # malloc.h
-_WHATEVER: Final = Exception
-"""What comes of another C library, or of a Python that cannot call one: nothing depends on it."""
 
 
 def share_one() -> None:
@@ -28,7 +26,7 @@ def share_one() -> None:
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if "MALLOC_ARENA_MAX" in os.environ or "glibc.malloc.arena_max" in tunables:
         return
-    with contextlib.suppress(_WHATEVER):
+    with contextlib.suppress(Exception):  # another C library, or a Python that cannot call one
         _c_library().mallopt(_M_ARENA_MAX, 1)
 
 
@@ -37,7 +35,7 @@ def give_back() -> None:
 
     Takes a fifth of a millisecond after a start with few routes; everybody waits meanwhile.
     """
-    with contextlib.suppress(_WHATEVER):
+    with contextlib.suppress(Exception):  # as above: nothing depends on it
         _c_library().malloc_trim(0)
 
 
